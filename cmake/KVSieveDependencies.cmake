@@ -1,0 +1,19 @@
+# Third-party libraries. Their Debian packages are listed in debian-packages.txt beside this file.
+
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(fmt 9 REQUIRED)
+find_package(TBB 2021 REQUIRED)
+find_package(Eigen3 3.4 REQUIRED NO_MODULE)
+find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
+find_package(zstd REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+
+if(KVSIEVE_ENABLE_TESTS)
+  find_package(GTest 1.12 REQUIRED)
+  # numpy and jsonschema are Debian packages, which only Debian's own interpreter sees.
+  if(NOT DEFINED Python3_EXECUTABLE AND EXISTS /usr/bin/python3)
+    set(Python3_EXECUTABLE /usr/bin/python3)
+  endif()
+  find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
+endif()

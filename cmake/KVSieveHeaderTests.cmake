@@ -1,0 +1,18 @@
+# Proves that each public header compiles alone: one generated source a header, built as objects.
+
+function(kvsieve_add_header_test target include_dir)
+  if(NOT KVSIEVE_ENABLE_TESTS)
+    return()
+  endif()
+  file(GLOB_RECURSE headers RELATIVE "${include_dir}" CONFIGURE_DEPENDS "${include_dir}/*.h")
+  set(sources)
+  foreach(header IN LISTS headers)
+    string(REGEX REPLACE "[/.]" "_" stem "${header}")
+    set(source "${CMAKE_CURRENT_BINARY_DIR}/header_test/${stem}.cpp")
+    file(CONFIGURE OUTPUT "${source}" CONTENT "#include <${header}>\n" @ONLY)
+    list(APPEND sources "${source}")
+  endforeach()
+  add_library(${target}_header_test OBJECT ${sources})
+  kvsieve_target_defaults(${target}_header_test)
+  target_link_libraries(${target}_header_test PRIVATE ${target})
+endfunction()
