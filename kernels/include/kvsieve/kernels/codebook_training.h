@@ -1,0 +1,122 @@
+#pragma once
+// Training of one KV head's codebook: the second moment H of its queries, its Cholesky factor L,
+// and k-means on z = k L, where Euclidean distance is the expected score error (A2ATS eq. 13 to
+// 18).
+
+#include <cstdint>
+#include <vector>
+
+#include "kvsieve/kernels/matrix_view.h"
+#include "kvsieve/kernels/work.h"
+
+namespace kvsieve::kernels {
+
+/// Sum of outer products of query rows, H = sum of q^T q [d, d], in double precision. Independent
+/// of order and of how rows are cut into pieces up to rounding (1e-10), additive over shards.
+class QueryMoment {
+ public:
+  explicit QueryMoment(std::int64_t head_dim);
+
+  /// Adds queries [R, d], rotated by the constant distance. All query heads of a group add to the
+  /// moment of their KV head. Parallel over fixed blocks of rows.
+  void add(MatrixView<const float> queries);
+  /// Adds another shard's sum. Throws Error(kInternal) if its head dimension differs.
+  void add(const QueryMoment& other);
+
+  [[nodiscard]] std::int64_t head_dim() const noexcept { return m_head_dim; }
+  [[nodiscard]] std::int64_t rows() const noexcept { return m_rows; }
+  /// H [d, d], symmetric.
+  [[nodiscard]] MatrixView<const double> matrix() const noexcept {
+    return {m_sum.data(), m_head_dim, m_head_dim};
+  }
+
+ private:
+  std::int64_t m_head_dim;
+  std::int64_t m_rows = 0;
+  std::vector<double> m_sum;
+};
+
+/// L with L L^T = H / rms(H) + 1e-6 I.
+struct CholeskyFactor {
+  std::int64_t head_dim = 0;
+  std::vector<double> lower;      ///< [d, d], zero above the diagonal, positive on it
+  double condition_number = 1.0;  ///< of the matrix that was factorised
+
+  [[nodiscard]] MatrixView<const double> matrix() const noexcept {
+    return {lower.data(), head_dim, head_dim};
+  }
+};
+
+/// Factorises H after dividing by the root mean square of its entries, which leaves nearest
+/// codewords as they are and gives the 1e-6 a meaning; fewer queries than d are fine.
+/// Throws Error(kBadInput) if H is not finite or zero (no queries).
+[[nodiscard]] CholeskyFactor factorise(const QueryMoment& moment);
+
+/// The factor of plain vector quantisation, L = I.
+[[nodiscard]] CholeskyFactor identity_factor(std::int64_t head_dim);
+
+/// How to run k-means.
+struct KMeansOptions {
+  std::int64_t clusters = 4096;       ///< C, 1 to 65536
+  std::int64_t max_iterations = 300;  ///< at least 1
+  double tolerance = 1e-4;            ///< stop when the centroids' move has at most this norm
+  std::uint64_t seed = 0;
+};
+
+/// What k-means found.
+struct KMeansResult {
+  std::vector<float> centroids;  ///< [C, d]
+  std::vector<double> means;     ///< [C, d] the same before rounding to fp32
+  /// [N] the centroid that each point is assigned to at the end. With tolerance 0 and convergence,
+  /// every centroid is the mean of exactly these members.
+  std::vector<std::int32_t> labels;
+  /// Mean squared distance to the assigned centroid, at every assignment: iterations + 1 numbers
+  /// that never increase.
+  std::vector<double> objective;
+  std::int64_t iterations = 0;
+  bool converged = false;
+  std::int64_t reseeded = 0;    ///< empty clusters that were given a new start, over all iterations
+  std::int64_t dead_codes = 0;  ///< centroids without a member at the end
+};
+
+/// Full-batch Lloyd iterations from k-means++ seeds.
+/// Seeds: drawn with probability proportional to the squared distance to the nearest seed so far;
+/// distinct points as long as there are any, after which the remaining centroids repeat the first
+/// and stay dead. Assignment: the nearest centroid, lowest index in a tie; a point leaves its
+/// centroid only for one that is strictly nearer in double precision. Empty clusters: take over the
+/// point farthest from its centroid (lowest index in a tie), one after another, never a cluster's
+/// only member. All three keep the objective from increasing.
+/// Bits depend on the arguments alone, not on the number of threads.
+/// @param points [N, d] fp32, N >= 1
+/// Throws Error(kUsage) for options out of range, Error(kBadInput) naming the first row that is not
+/// finite.
+[[nodiscard]] KMeansResult kmeans(MatrixView<const float> points, const KMeansOptions& options);
+
+/// z = k L in fp32. @param keys [N, d] @param z [N, d], z.stride >= d rounded up to 16. Parallel.
+void whiten(MatrixView<const float> keys, MatrixView<const double> lower, MatrixView<float> z);
+
+/// Solves c L = zeta for codewords c [C, d] in the space of keys; L is never inverted.
+/// @param whitened [C, d]
+[[nodiscard]] std::vector<float> unwhiten(MatrixView<const double> whitened,
+                                          MatrixView<const double> lower);
+
+/// A codebook and how it came about.
+struct TrainedCodebook {
+  std::vector<float> codewords;  ///< [C, d] in the space of keys before RoPE
+  std::vector<float> cholesky;   ///< [d, d] L rounded to fp32: what encoding works with
+  KMeansResult clustering;       ///< in z-space
+};
+
+/// whiten, kmeans, unwhiten. @param keys [N, d] before RoPE
+[[nodiscard]] TrainedCodebook train_codebook(MatrixView<const float> keys,
+                                             const CholeskyFactor& factor,
+                                             const KMeansOptions& options);
+
+/// Work of one Lloyd iteration: assignment of N points to C centroids, and their means.
+[[nodiscard]] constexpr Work codebook_training_work(std::int64_t points, std::int64_t codewords,
+                                                    std::int64_t d) {
+  return {(2 * points + codewords) * d * 4, codewords * d * 4 + points * 4,
+          2 * points * codewords * d + points * d};
+}
+
+}  // namespace kvsieve::kernels

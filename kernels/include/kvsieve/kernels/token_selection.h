@@ -1,0 +1,29 @@
+#pragma once
+// Choosing which tokens of a head stay, given how many.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kvsieve/kernels/work.h"
+
+namespace kvsieve::kernels {
+
+/// Appends to `selected` the indices of the `count` largest scores, ascending.
+/// Which: the largest. Ties: the lower index. Order: ascending. Deterministic on every backend.
+/// @param scores [m] finite; -0 equals +0 @param count 0 <= count; more than m takes all
+void select_tokens(std::span<const float> scores, std::int64_t count,
+                   std::vector<std::int32_t>& selected);
+
+/// CriticalKV's two stages (arXiv 2502.03805, theorem 3.5): the first count / 2 by score, the rest
+/// of `count` by score * norm among those left. Order and ties as select_tokens.
+/// @param scores [m], >= 0 @param norms [m], ||v_j W_O||_1
+void select_tokens_critical(std::span<const float> scores, std::span<const float> norms,
+                            std::int64_t count, std::vector<std::int32_t>& selected);
+
+/// Work of select_tokens: two histogram passes, one compaction.
+[[nodiscard]] constexpr Work token_selection_work(std::int64_t m, std::int64_t count) {
+  return {3 * m * 4, count * 4, 0};
+}
+
+}  // namespace kvsieve::kernels

@@ -1,0 +1,57 @@
+#pragma once
+// Importance of the prompt's tokens as seen by observed queries: SnapKV's window attention, and H2O
+// and TOVA with other queries (Ada-KV algorithm 2, steps 1 to 5).
+
+#include <cstdint>
+#include <span>
+
+#include "kvsieve/kernels/head_tensors.h"
+#include "kvsieve/kernels/matrix_view.h"
+#include "kvsieve/kernels/work.h"
+#include "kvsieve/traces/model_shape.h"
+
+namespace kvsieve::kernels {
+
+/// How the query heads that share a KV head become one row of scores.
+enum class GroupReduce { kMean, kMax };
+
+/// One-dimensional pooling of scores over neighbouring tokens, stride 1, same length.
+struct Pooling {
+  enum class Kind { kNone, kMax, kAverage };
+  Kind kind = Kind::kMax;
+  std::int64_t kernel = 7;  ///< odd
+
+  bool operator==(const Pooling&) const = default;
+};
+
+/// means[g, j] = mean of softmax(scale q.k)[j] over the queries of group member g that see token j
+/// (0 where none does). Softmax is over all keys that a query sees, in fp32, causal.
+/// Two passes over tiles of keys, the first for each row's maximum and sum; no [queries, n] matrix
+/// is stored. Parallel over tiles; bits do not depend on the thread count.
+/// @param queries [G * R, d] fp32, rotated; the R rows of member g are consecutive
+/// @param positions [R] ascending positions of the queries, shared by all members
+/// @param keys at least n rotated keys
+/// @param means [G, n]
+void attention_column_means(MatrixView<const float> queries,
+                            std::span<const std::int32_t> positions, const HeadKeys& keys,
+                            const traces::AttentionSpec& attention, MatrixView<float> means);
+
+/// reduced[j] = mean or maximum over the rows of scores [G, n]; reduced [n].
+void reduce_group(MatrixView<const float> scores, GroupReduce reduce, std::span<float> reduced);
+
+/// Pools scores [n] into pooled [n] (not in place). Maximum pooling ignores positions outside
+/// [0, n); average pooling counts them as zeros and always divides by the kernel, as PyTorch does.
+void pool_scores(std::span<const float> scores, const Pooling& pooling, std::span<float> pooled);
+
+/// scores[j] = -||k_j||_2 before RoPE: keys of low norm draw attention (KeyNorm). scores [rows].
+void key_norm_scores(const HeadSlice& keys, std::span<float> scores);
+
+/// Work of attention_column_means for R queries of G members over n keys.
+[[nodiscard]] constexpr Work window_scores_work(std::int64_t members, std::int64_t queries,
+                                                std::int64_t n, std::int64_t d,
+                                                std::int64_t element_bytes) {
+  return {(members * queries + 2 * n) * d * element_bytes, members * n * 4,
+          2 * 2 * members * queries * n * d};
+}
+
+}  // namespace kvsieve::kernels

@@ -1,0 +1,22 @@
+#pragma once
+// What an operation costs, in one form for the cost model, the benchmarks and the docs.
+
+#include <cstdint>
+
+namespace kvsieve::kernels {
+
+/// Bytes that must cross memory at least once, and floating-point operations (an FMA counts two).
+struct Work {
+  std::int64_t bytes_read = 0;
+  std::int64_t bytes_written = 0;
+  std::int64_t flops = 0;
+
+  constexpr Work& operator+=(const Work& other) {
+    bytes_read += other.bytes_read;
+    bytes_written += other.bytes_written;
+    flops += other.flops;
+    return *this;
+  }
+};
+
+}  // namespace kvsieve::kernels

@@ -1,0 +1,50 @@
+// The work functions on shapes small enough to count by hand.
+
+#include <gtest/gtest.h>
+
+#include "kvsieve/kernels/budget_allocation.h"
+#include "kvsieve/kernels/dense_attention.h"
+#include "kvsieve/kernels/eviction_loss.h"
+#include "kvsieve/kernels/token_selection.h"
+#include "kvsieve/kernels/window_scores.h"
+
+namespace kvsieve::kernels::tests {
+namespace {
+
+void expect_work(const Work& work, std::int64_t read, std::int64_t written, std::int64_t flops) {
+  EXPECT_EQ(work.bytes_read, read);
+  EXPECT_EQ(work.bytes_written, written);
+  EXPECT_EQ(work.flops, flops);
+}
+
+TEST(Work, AddsUp) {
+  Work work{1, 2, 3};
+  work += Work{10, 20, 30};
+  expect_work(work, 11, 22, 33);
+}
+
+TEST(Work, OfDenseAttention) {
+  // 2 queries and 3 keys of 4 fp16 numbers; 6 fp32 scores of 4 multiply-adds.
+  expect_work(attention_scores_work(2, 3, 4, 2), 5 * 4 * 2, 6 * 4, 6 * 4 * 2);
+  // 3 tokens of 4 and a matrix [4, 5]; 3 * 5 products of 4 multiply-adds.
+  expect_work(value_norms_work(3, 4, 5, 2), (12 + 20) * 2, 3 * 4, 15 * 4 * 2);
+}
+
+TEST(Work, OfWindowScores) {
+  // 2 members with 3 queries each over 7 keys of 4: two passes over the keys.
+  expect_work(window_scores_work(2, 3, 7, 4, 2), (6 + 14) * 4 * 2, 2 * 7 * 4, 2 * 6 * 7 * 4 * 2);
+}
+
+TEST(Work, OfAllocationAndSelection) {
+  expect_work(budget_allocation_work(3, 100), 3 * 300 * 4, 3 * 4, 0);
+  expect_work(token_selection_work(100, 20), 3 * 100 * 4, 20 * 4, 0);
+}
+
+TEST(Work, OfEvictionLoss) {
+  // 2 members, 3 queries, 10 keys and values of 4, 5 kept: q.k, A V and the kept A V.
+  expect_work(eviction_loss_work(2, 3, 10, 4, 5, 2), (20 + 6) * 4 * 2, 2 * 6 * 4 * 4,
+              2 * 6 * 4 * (10 + 10 + 5));
+}
+
+}  // namespace
+}  // namespace kvsieve::kernels::tests
