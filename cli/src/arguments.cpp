@@ -1,0 +1,167 @@
+#include "arguments.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iostream>
+#include <numeric>
+
+#include "kvsieve/traces/error.h"
+#include "kvsieve/traces/layer_list.h"
+
+namespace po = boost::program_options;
+
+namespace kvsieve::cli {
+namespace {
+
+constexpr unsigned kHelpWidth = 100;
+constexpr unsigned kDescriptionWidth = 62;
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replace = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replace, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+/// Boost takes -1 for the largest unsigned number.
+void refuse_negative_seeds(const po::parsed_options& parsed) {
+  for (const po::option& option : parsed.options) {
+    const po::option_description* description =
+        parsed.description->find_nothrow(option.string_key, false);
+    if (description == nullptr || option.value.empty() || !option.value[0].starts_with('-') ||
+        dynamic_cast<const po::typed_value<std::uint64_t>*>(description->semantic().get()) ==
+            nullptr) {
+      continue;
+    }
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--{} is {}, expected 0 or more", option.string_key, option.value[0]));
+  }
+}
+
+}  // namespace
+
+Arguments::Arguments(std::string usage, std::string summary, std::vector<std::string> examples)
+    : m_usage(std::move(usage)), m_summary(std::move(summary)), m_examples(std::move(examples)) {}
+
+po::options_description_easy_init Arguments::options(const std::string& group) {
+  for (auto& [name, description] : m_groups) {
+    if (name == group) {
+      return description.add_options();
+    }
+  }
+  m_groups.emplace_back(group, po::options_description(group, kHelpWidth, kDescriptionWidth));
+  return m_groups.back().second.add_options();
+}
+
+void Arguments::positional(const std::string& name, int limit) {
+  m_hidden.add_options()(name.c_str(), po::value<std::vector<std::string>>());
+  m_positional.add(name.c_str(), limit);
+}
+
+bool Arguments::parse(const std::vector<std::string>& arguments) {
+  if (std::any_of(arguments.begin(), arguments.end(),
+                  [](const std::string& word) { return word == "--help" || word == "-h"; })) {
+    print_help();
+    return false;
+  }
+  po::options_description all;
+  all.add(m_hidden);
+  std::vector<std::string> names;
+  for (const auto& [name, description] : m_groups) {
+    all.add(description);
+    for (const auto& option : description.options()) {
+      names.push_back("--" + option->long_name());
+    }
+  }
+  const std::string help =
+      fmt::format("`kvsieve {} --help` lists the options", m_usage.substr(0, m_usage.find(' ')));
+  try {
+    // Guessing of abbreviated options is off: a new option must never change what a script means.
+    const int style =
+        po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+    const po::parsed_options parsed =
+        po::command_line_parser(arguments).options(all).positional(m_positional).style(style).run();
+    refuse_negative_seeds(parsed);
+    po::store(parsed, m_values);
+    po::notify(m_values);
+  } catch (const po::unknown_option& error) {
+    const std::string given = error.get_option_name();
+    const std::string word = given.substr(0, given.find('='));
+    const std::string near = nearest(word, names);
+    throw Error(ErrorKind::kUsage, fmt::format("unknown option {}", word),
+                near.empty() ? help : fmt::format("did you mean {}?", near));
+  } catch (const po::too_many_positional_options_error&) {
+    throw Error(ErrorKind::kUsage, "too many arguments", "usage: kvsieve " + m_usage);
+  } catch (const po::error& error) {
+    throw Error(ErrorKind::kUsage, error.what(), help);
+  }
+  for (const auto& option : m_hidden.options()) {
+    if (!has(option->long_name())) {
+      continue;
+    }
+    const auto values = get<std::vector<std::string>>(option->long_name());
+    if (std::find(values.begin(), values.end(), "") != values.end()) {
+      throw Error(ErrorKind::kUsage, fmt::format("the {} is an empty name", option->long_name()),
+                  "usage: kvsieve " + m_usage);
+    }
+  }
+  return true;
+}
+
+bool Arguments::has(const std::string& name) const {
+  return m_values.count(name) > 0;
+}
+
+bool Arguments::given(const std::string& name) const {
+  return has(name) && !m_values[name].defaulted();
+}
+
+std::int64_t Arguments::at_least(std::int64_t least, const std::string& name) const {
+  const auto value = get<std::int64_t>(name);
+  if (value < least) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--{} is {}, expected {} or more", name, value, least));
+  }
+  return value;
+}
+
+void Arguments::print_help() const {
+  std::cout << "Usage: kvsieve " << m_usage << "\n\n" << m_summary << "\n";
+  if (!m_examples.empty()) {
+    std::cout << "\nExamples:\n";
+    for (const std::string& example : m_examples) {
+      std::cout << "  " << example << "\n";
+    }
+  }
+  for (const auto& [name, description] : m_groups) {
+    std::cout << "\n" << description;
+  }
+}
+
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
+  std::string best;
+  std::size_t least = std::max<std::size_t>(2, word.size() / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    const std::size_t distance = edit_distance(word, candidate);
+    if (distance < least) {
+      least = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+std::vector<std::int64_t> chosen_layers(std::string_view text, std::int64_t model_layers) {
+  return text == "all" ? std::vector<std::int64_t>{} : traces::parse_layer_list(text, model_layers);
+}
+
+}  // namespace kvsieve::cli

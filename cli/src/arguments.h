@@ -1,0 +1,59 @@
+#pragma once
+// Option tables on Boost.Program_options: one table feeds parsing, help and suggestions.
+
+#include <boost/program_options.hpp>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kvsieve::cli {
+
+/// The options and positional arguments of one verb.
+class Arguments {
+ public:
+  /// @param usage after "kvsieve ", e.g. "run TRACE [options]"
+  /// @param examples lines shown first in the help text
+  Arguments(std::string usage, std::string summary, std::vector<std::string> examples);
+
+  /// Groups of options, shown in order; add with options("Group")("name", value, "text").
+  boost::program_options::options_description_easy_init options(const std::string& group);
+
+  /// Positional arguments go to option `name`, at most `limit` of them (-1: any number).
+  void positional(const std::string& name, int limit);
+
+  /// Parses. Returns false if help was asked for and printed. Throws Error(kUsage) with the nearest
+  /// option's name as a hint where one is close.
+  [[nodiscard]] bool parse(const std::vector<std::string>& arguments);
+
+  [[nodiscard]] bool has(const std::string& name) const;    ///< given or defaulted
+  [[nodiscard]] bool given(const std::string& name) const;  ///< given by the user
+  template <class T>
+  [[nodiscard]] T get(const std::string& name) const {
+    return m_values[name].as<T>();
+  }
+  /// A whole number. Throws Error(kUsage) if it is less than `least`.
+  [[nodiscard]] std::int64_t at_least(std::int64_t least, const std::string& name) const;
+
+ private:
+  void print_help() const;
+
+  std::string m_usage;
+  std::string m_summary;
+  std::vector<std::string> m_examples;
+  std::vector<std::pair<std::string, boost::program_options::options_description>> m_groups;
+  boost::program_options::options_description m_hidden;
+  boost::program_options::positional_options_description m_positional;
+  boost::program_options::variables_map m_values;
+};
+
+/// The candidate nearest to `word` by edit distance, or empty if none is close.
+[[nodiscard]] std::string nearest(std::string_view word,
+                                  const std::vector<std::string>& candidates);
+
+/// The value of --layers for a model of `model_layers` layers; empty for "all", which means all
+/// captured ones. Errors as traces::parse_layer_list.
+[[nodiscard]] std::vector<std::int64_t> chosen_layers(std::string_view text,
+                                                      std::int64_t model_layers);
+
+}  // namespace kvsieve::cli

@@ -1,0 +1,25 @@
+#include "output_path.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <system_error>
+
+#include "kvsieve/traces/error.h"
+#include "kvsieve/traces/output_file.h"
+
+namespace kvsieve::cli {
+
+void check_output(const std::string& path, bool force, const std::vector<std::string>& inputs) {
+  for (const std::string& input : inputs) {
+    std::error_code missing;  // a file that does not exist is no input
+    if (std::filesystem::equivalent(path, input, missing)) {
+      throw Error(ErrorKind::kUsage, fmt::format("{}: is an input of this command", path),
+                  "choose another --output");
+    }
+  }
+  // Creates the temporary file and removes it again.
+  const traces::OutputFile probe(path, force);
+}
+
+}  // namespace kvsieve::cli

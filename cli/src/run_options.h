@@ -1,0 +1,28 @@
+#pragma once
+// The options of `kvsieve run`, turned into a plan for the replay.
+
+#include <memory>
+#include <variant>
+
+#include "arguments.h"
+#include "kvsieve/sim/eviction_replay.h"
+#include "kvsieve/sim/retrieval_replay.h"
+
+namespace kvsieve::cli {
+
+/// What to replay: an eviction method at a budget, or a retrieval method.
+struct EvictionRun {
+  sim::EvictionPlan plan;
+  sim::EvictionOptions options;
+};
+using RunPlan = std::variant<EvictionRun, sim::RetrievalOptions>;
+
+/// Adds the options that describe a method to `arguments`.
+void add_method_options(Arguments& arguments);
+
+/// The plan that parsed options describe for a trace of `model`. A preset name shared by both
+/// families means retrieval if --top or --placement is given and eviction otherwise. Throws
+/// Error(kUsage) for an unknown method, or an option that the method does not have.
+[[nodiscard]] RunPlan make_plan(const Arguments& arguments, const traces::ModelShape& model);
+
+}  // namespace kvsieve::cli

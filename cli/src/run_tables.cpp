@@ -1,0 +1,228 @@
+#include "run_tables.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cmath>
+
+#include "terminal.h"
+
+namespace kvsieve::cli {
+namespace {
+
+/// Four digits, and powers of ten only for numbers that would be long without them.
+std::string number(double value) {
+  const double size = std::abs(value);
+  return size >= 1e4 && size < 1e7 ? fmt::format("{:.0f}", value) : fmt::format("{:.4g}", value);
+}
+
+std::string number(const std::optional<double>& value) {
+  return value ? number(*value) : "-";
+}
+
+/// A number in a table: short for people, every digit for programs; empty if there is none.
+std::string cell(double value, bool exact) {
+  return exact ? fmt::format("{}", value) : number(value);
+}
+
+std::string cell(const std::optional<double>& value, bool exact) {
+  return value ? cell(*value, exact) : "";
+}
+
+std::string percent(double value) {
+  return fmt::format("{:.2f}%", 100.0 * value);
+}
+
+std::string percent(const std::optional<double>& value) {
+  return value ? percent(*value) : "-";
+}
+
+std::string trace_line(const traces::Trace& trace) {
+  const traces::TraceHeader& header = trace.header();
+  return fmt::format("{}: {}, {} prompt tokens, {} decode steps, {} of {} layers (captured)\n",
+                     one_line(trace.path().filename().string()), one_line(header.model.name),
+                     header.prompt_tokens, header.decode_tokens, header.captured_layers.size(),
+                     header.model.layers);
+}
+
+std::string eviction_summary(const traces::Trace& trace, const sim::EvictionResult& result) {
+  const sim::EvictionSummary& summary = result.summary;
+  std::string text = trace_line(trace);
+  const bool evicts = result.plan.method.scorer != sim::Scorer::kNone;
+  text += fmt::format("{}{}: {:.1f} of {} tokens a {} head kept\n", result.method_name,
+                      evicts ? " at budget " + result.plan.budget.text() : "",
+                      summary.kept_tokens_per_head_mean, trace.header().prompt_tokens,
+                      name_of(result.plan.method.granularity));
+  if (!summary.decode) {
+    return text;
+  }
+  text +=
+      fmt::format("  on {} unseen decode steps: evicted mass {}, L1 loss {} ({} of the output)\n",
+                  trace.header().decode_tokens, percent(summary.decode->evicted_mass),
+                  number(summary.decode->l1_loss), percent(summary.decode->l1_loss_relative));
+  if (result.bound) {
+    text += fmt::format("  bounds: theta {}, per head {}, eps {}\n",
+                        number(summary.decode->bounds.theta), number(summary.decode->bounds.head),
+                        number(summary.decode->bounds.eps));
+  }
+  if (result.plan.method.adaptive) {
+    text += fmt::format(
+        "  against uniform at the same total: evicted mass x{} (better in {} of {} layers), "
+        "L1 loss x{} (better in {})\n",
+        number(summary.ratio.evicted_mass), summary.ratio.layers_improved_mass,
+        summary.ratio.layers, number(summary.ratio.l1_loss), summary.ratio.layers_improved_l1);
+  }
+  if (const auto& needle = trace.header().needle) {
+    const std::int64_t tokens = needle->end - needle->begin;
+    std::int64_t kept = 0;
+    std::int64_t heads = 0;
+    for (const sim::LayerEviction& layer : result.layers) {
+      for (const sim::HeadEviction& head : layer.heads) {
+        kept += head.needle_kept;
+        ++heads;
+      }
+    }
+    text += fmt::format("  needle: {} of its {} tokens kept a head on average\n",
+                        number(static_cast<double>(kept) / static_cast<double>(heads)), tokens);
+  }
+  return text;
+}
+
+Table eviction_table(const sim::EvictionResult& result, bool exact) {
+  const bool adaptive = result.plan.method.adaptive;
+  std::vector<std::string> header{"layer", "budgets", "evicted_mass", "l1_loss",
+                                  "l1_loss_relative"};
+  if (adaptive) {
+    header.insert(header.end(), {"uniform_evicted_mass", "uniform_l1_loss"});
+  }
+  if (result.bound) {
+    header.emplace_back("bound");
+  }
+  Table table(header);
+  for (const sim::LayerEviction& layer : result.layers) {
+    std::vector<std::string> row{std::to_string(layer.layer)};
+    if (!layer.touched) {
+      row.emplace_back(exact ? "" : "whole (sliding window)");
+      row.resize(header.size());
+      table.add(row);
+      continue;
+    }
+    std::vector<std::int64_t> budgets;
+    for (const sim::HeadEviction& head : layer.heads) {
+      budgets.push_back(head.budget);
+    }
+    row.push_back(fmt::format("{}", fmt::join(budgets, " ")));
+    if (layer.decode) {
+      row.push_back(cell(layer.decode->evicted_mass, exact));
+      row.push_back(cell(layer.decode->l1_loss, exact));
+      row.push_back(cell(layer.decode->l1_loss_relative, exact));
+      if (adaptive) {
+        row.push_back(cell(layer.uniform->evicted_mass, exact));
+        row.push_back(cell(layer.uniform->l1_loss, exact));
+      }
+      if (result.bound) {
+        row.push_back(cell(layer.decode->bounds.eps, exact));
+      }
+    }
+    row.resize(header.size());
+    table.add(row);
+  }
+  return table;
+}
+
+std::string retrieval_summary(const traces::Trace& trace, const sim::RetrievalResult& result) {
+  const sim::RetrievalOptions& options = result.options;
+  const sim::RetrievalFigures& summary = result.summary;
+  std::string text = trace_line(trace);
+  const bool retrieves = options.scorer != sim::RetrievalScorer::kNone;
+  text += fmt::format("{}{}: {:.1f} tokens attended a KV head and step\n", options.name,
+                      retrieves ? " top " + options.top.text() : "", summary.attended_tokens);
+  if (result.codebook) {
+    text += fmt::format(
+        "  codebook: {}, {} codewords, {}\n", name_of(result.codebook->info.kind),
+        result.codebook->info.codewords,
+        result.codebook->given ? "given" : "trained in-sample on this trace's own prompt");
+  }
+  if (retrieves) {
+    text += fmt::format("  recall {} of the exact top K", percent(summary.recall));
+    text += result.codebook
+                ? fmt::format("; windowed RoPE alone {}, codes given it {}\n",
+                              percent(summary.wrope_recall), percent(summary.recall_vs_wrope))
+                : "\n";
+  }
+  text += fmt::format("  captured mass {} (retrieved part {}), output error {}, L1 loss {} ({})\n",
+                      percent(summary.captured_mass), percent(summary.retrieved_mass),
+                      percent(result.loss.output_error), number(result.loss.l1_loss),
+                      percent(result.loss.l1_loss_relative));
+  text += fmt::format(
+      "  PCIe a step over the replayed layers: fetch {} in {} pieces, cpu-attention {} in {}\n",
+      human_bytes(summary.fetch.bytes()), number(summary.fetch.pieces),
+      human_bytes(summary.cpu_attention.bytes()), number(summary.cpu_attention.pieces));
+  if (retrieves) {
+    text += fmt::format("  union factor {}, step-to-step overlap {}, hot buffer {}\n",
+                        number(summary.union_factor), percent(summary.overlap),
+                        options.hot_buffer > 0 ? "hits " + percent(summary.hot_hit_rate) : "off");
+  }
+  if (summary.needle_recall) {
+    text += fmt::format("  needle: {} of its tokens retrieved\n", percent(summary.needle_recall));
+  }
+  return text;
+}
+
+Table retrieval_table(const sim::RetrievalResult& result, bool exact) {
+  const std::vector<std::string> header{
+      "layer",         "recall",       "wrope_recall",       "recall_vs_wrope",
+      "captured_mass", "output_error", "l1_loss_relative",   "union_tokens",
+      "overlap",       "fetch_bytes",  "cpu_attention_bytes"};
+  Table table(header);
+  for (const sim::LayerRetrieval& layer : result.layers) {
+    if (!layer.touched) {
+      std::vector<std::string> row{std::to_string(layer.layer)};
+      row.emplace_back(exact ? "" : "whole (sliding window)");
+      row.resize(header.size());
+      table.add(row);
+      continue;
+    }
+    const sim::RetrievalFigures& figures = layer.figures;
+    table.add({std::to_string(layer.layer), cell(figures.recall, exact),
+               cell(figures.wrope_recall, exact), cell(figures.recall_vs_wrope, exact),
+               cell(figures.captured_mass, exact), cell(layer.loss.output_error, exact),
+               cell(layer.loss.l1_loss_relative, exact), cell(figures.union_tokens, exact),
+               cell(figures.overlap, exact), cell(figures.fetch.bytes(), exact),
+               cell(figures.cpu_attention.bytes(), exact)});
+  }
+  return table;
+}
+
+/// The summary's indented lines become a list in Markdown, which would join them otherwise.
+std::string as_list(const std::string& summary) {
+  std::string list;
+  for (std::size_t begin = 0; begin < summary.size();) {
+    const std::size_t end = summary.find('\n', begin) + 1;
+    const std::size_t text = summary.find_first_not_of(' ', begin);
+    list += (text == begin ? "- " : "  - ") + summary.substr(text, end - text);
+    begin = end;
+  }
+  return list;
+}
+
+std::string join(const std::string& summary, const Table& table, std::string_view format) {
+  if (format == "csv") {
+    return table.csv();
+  }
+  return (format == "md" ? as_list(summary) : summary) + "\n" + table.format(format);
+}
+
+}  // namespace
+
+std::string describe(const traces::Trace& trace, const sim::EvictionResult& result,
+                     std::string_view format) {
+  return join(eviction_summary(trace, result), eviction_table(result, format == "csv"), format);
+}
+
+std::string describe(const traces::Trace& trace, const sim::RetrievalResult& result,
+                     std::string_view format) {
+  return join(retrieval_summary(trace, result), retrieval_table(result, format == "csv"), format);
+}
+
+}  // namespace kvsieve::cli

@@ -1,0 +1,34 @@
+#pragma once
+// The codebook of one KV head: trained from traces, or taken from a codebook.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kvsieve/kernels/codebook_training.h"
+#include "kvsieve/sim/codebook.h"
+#include "kvsieve/traces/trace.h"
+
+namespace kvsieve::sim {
+
+/// A trained head.
+struct TrainedHead {
+  kernels::TrainedCodebook codebook;
+  CalibrationRecord record;
+};
+
+/// Trains KV head `kv_head` of model layer `layer`, which every trace has captured, on prompt keys
+/// and, if query-aware, the captured prompt queries. `options.codewords` is set. Errors name layer
+/// and head.
+[[nodiscard]] TrainedHead train_head(std::span<const traces::Trace* const> traces,
+                                     std::int64_t layer, std::int64_t kv_head,
+                                     const CodebookOptions& options);
+
+/// The description of a codebook trained from `traces` with `options`, codewords resolved, and
+/// warnings about thin calibration. Hashes the traces. Throws as train_codebook does for what can
+/// be known before training.
+[[nodiscard]] CodebookInfo describe_training(std::span<const traces::Trace* const> traces,
+                                             const CodebookOptions& options);
+
+}  // namespace kvsieve::sim

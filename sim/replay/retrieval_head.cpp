@@ -1,0 +1,442 @@
+#include "replay/retrieval_head.h"
+
+#include <tbb/enumerable_thread_specific.h>
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kvsieve/kernels/counter_random.h"
+#include "kvsieve/kernels/dense_attention.h"
+#include "kvsieve/kernels/partial_attention.h"
+#include "kvsieve/kernels/windowed_rope.h"
+#include "replay/hot_buffer.h"
+#include "replay/phase_cache.h"
+
+namespace kvsieve::sim {
+namespace {
+
+using kernels::HeadSlice;
+using kernels::MatrixView;
+using kernels::TokenRange;
+
+constexpr std::int64_t kStepsPerBlock = 8;    // one register tile of query rows
+constexpr std::int64_t kStepsPerChunk = 256;  // bounds the unions that wait for the next stage
+
+std::size_t padded(std::int64_t columns) {
+  return static_cast<std::size_t>((columns + 15) / 16 * 16);
+}
+
+double norm(std::span<const float> x) {
+  double sum = 0.0;
+  for (const float value : x) {
+    sum += static_cast<double>(value) * static_cast<double>(value);
+  }
+  return std::sqrt(sum);
+}
+
+/// Tokens of an ascending set within [begin, end).
+std::int64_t count_within(std::span<const std::int32_t> tokens, std::int64_t begin,
+                          std::int64_t end) {
+  return std::lower_bound(tokens.begin(), tokens.end(), end) -
+         std::lower_bound(tokens.begin(), tokens.end(), begin);
+}
+
+std::int64_t count_runs(std::span<const std::int32_t> tokens) {
+  std::int64_t runs = tokens.empty() ? 0 : 1;
+  for (std::size_t i = 1; i < tokens.size(); ++i) {
+    runs += tokens[i] != tokens[i - 1] + 1 ? 1 : 0;
+  }
+  return runs;
+}
+
+}  // namespace
+
+HeadCodes::HeadCodes(const HeadSlice& words, const HeadSlice& cholesky, const HeadSlice& keys)
+    : codes(static_cast<std::size_t>(keys.rows)) {
+  const kernels::KeyEncoder encoder(words, cholesky);
+  encoder.encode(keys, 0, codes);
+  codewords.load(words, nullptr);
+}
+
+CodeUsage HeadCodes::usage() const {
+  std::vector<std::int64_t> buckets(static_cast<std::size_t>(codewords.tokens()), 0);
+  for (const std::uint16_t code : codes) {
+    ++buckets[code];
+  }
+  CodeUsage usage;
+  const auto tokens = static_cast<double>(codes.size());
+  for (const std::int64_t bucket : buckets) {
+    if (bucket == 0) {
+      ++usage.dead_codes;
+      continue;
+    }
+    const double share = static_cast<double>(bucket) / tokens;
+    usage.entropy_bits -= share * std::log2(share);
+  }
+  usage.largest_bucket = *std::max_element(buckets.begin(), buckets.end());
+  usage.mean_bucket = tokens / static_cast<double>(buckets.size());
+  return usage;
+}
+
+/// What one thread needs besides the head.
+struct RetrievalHead::Scratch {
+  std::vector<float> near;        // [G, steps, T] true scores
+  std::vector<float> far;         // [G, steps, T], or [steps, T] where members can take turns
+  std::vector<float> work;        // [steps, T]
+  std::vector<float> lookup;      // [steps, C] or [steps, pages]
+  std::vector<float> scores;      // [T] of the scorer
+  std::vector<float> split;       // of PageBounds
+  std::vector<float> outputs;     // [2, G, d]
+  std::vector<double> log_sums;   // [G, steps] of the attention over all tokens
+  std::vector<double> part_sums;  // [2, G]
+  std::vector<std::vector<std::int32_t>> sets;  // [steps, G] each head's top K
+  std::vector<std::int32_t> oracle;
+  std::vector<std::int32_t> wrope_oracle;
+  std::vector<std::int32_t> resident;  // sinks and window
+};
+
+/// Consecutive decode steps, replayed by one thread.
+class RetrievalHead::Block {
+ public:
+  Block(RetrievalHead& head, Scratch& scratch, std::int64_t first, std::int64_t count)
+      : m_head(head),
+        m_scratch(scratch),
+        m_first(first),
+        m_count(count),
+        m_tokens(head.position(first + count - 1) + 1),
+        m_stride(static_cast<std::int64_t>(padded(head.m_values.tokens()))),
+        m_positions(head.m_trace.query_positions().subspan(
+            static_cast<std::size_t>(head.m_trace.prompt_queries() + first),
+            static_cast<std::size_t>(count))) {
+    const auto rows = static_cast<std::size_t>(kStepsPerBlock * m_stride);
+    const auto group = static_cast<std::size_t>(head.m_group);
+    m_scratch.near.resize(group * rows);
+    m_scratch.far.resize((keeps_far() ? group : 1) * rows);
+    m_scratch.work.resize(rows);
+    m_scratch.scores.resize(static_cast<std::size_t>(m_stride));
+    m_scratch.outputs.resize(2 * group * padded(head.m_values.head_dim()));
+    m_scratch.log_sums.resize(group * kStepsPerBlock);
+    m_scratch.part_sums.resize(2 * group);
+    m_scratch.sets.resize(kStepsPerBlock * group);
+  }
+
+  void run() {
+    for (std::int64_t member = 0; member < m_head.m_group; ++member) {
+      score(member);
+    }
+    for (std::int64_t s = 0; s < m_count; ++s) {
+      attend(s);
+    }
+  }
+
+ private:
+  using Rows = MatrixView<const float>;
+
+  [[nodiscard]] bool keeps_far() const {
+    return m_head.m_options.final_attention == FinalAttention::kWrope;
+  }
+  [[nodiscard]] MatrixView<float> scores_of(std::vector<float>& buffer, std::int64_t member) const {
+    return {buffer.data() + member * kStepsPerBlock * m_stride, m_count, m_tokens, m_stride};
+  }
+  [[nodiscard]] Rows queries_of(const std::vector<float>& queries, std::int64_t member) const {
+    const std::int64_t d = m_head.m_values.head_dim();
+    return {queries.data() + (member * m_head.m_step_count + m_first) * d, m_count, d};
+  }
+  [[nodiscard]] MatrixView<float> rows_of(std::vector<float>& outputs, std::int64_t member) const {
+    const auto stride = static_cast<std::int64_t>(padded(m_head.m_values.head_dim()));
+    return {outputs.data() + (member * m_head.m_step_count + m_first) * stride, m_count,
+            m_head.m_values.head_dim(), stride};
+  }
+  [[nodiscard]] TokenRange eligible(std::int64_t s) const {
+    return kernels::eligible_tokens(m_positions[static_cast<std::size_t>(s)],
+                                    m_head.m_options.sinks, m_head.m_options.window);
+  }
+  [[nodiscard]] QueryStep& query_step(std::int64_t member, std::int64_t s) const {
+    return m_head
+        .m_query_steps[static_cast<std::size_t>(member * m_head.m_step_count + m_first + s)];
+  }
+  [[nodiscard]] std::vector<std::int32_t>& set(std::int64_t s, std::int64_t member) const {
+    return m_scratch.sets[static_cast<std::size_t>(s * m_head.m_group + member)];
+  }
+
+  /// True scores, windowed-RoPE scores, selection and dense attention of one query head.
+  void score(std::int64_t member) {
+    const MatrixView<float> near = scores_of(m_scratch.near, member);
+    const MatrixView<float> far = scores_of(m_scratch.far, keeps_far() ? member : 0);
+    kernels::attention_scores(queries_of(m_head.m_near_queries, member), m_head.m_near_keys, 0,
+                              m_head.m_attention, near);
+    kernels::attention_scores(queries_of(m_head.m_far_queries, member), m_head.m_far_keys, 0,
+                              m_head.m_attention, far);
+    prepare_lookup(member);
+    for (std::int64_t s = 0; s < m_count; ++s) {
+      select(member, s, near.row(s), far.row(s));
+    }
+    if (keeps_far()) {
+      kernels::windowed_scores(near, far, m_positions, m_head.m_options.window, far);
+    }
+    const MatrixView<float> work = scores_of(m_scratch.work, 0);
+    for (std::int64_t s = 0; s < m_count; ++s) {
+      std::copy(near.row(s).begin(), near.row(s).end(), work.row(s).begin());
+    }
+    kernels::attend_all(work, m_positions, m_head.m_values, rows_of(m_head.m_dense, member),
+                        std::span(m_scratch.log_sums)
+                            .subspan(static_cast<std::size_t>(member * kStepsPerBlock),
+                                     static_cast<std::size_t>(m_count)));
+  }
+
+  [[nodiscard]] MatrixView<float> lookup_rows(std::int64_t columns) {
+    const std::size_t stride = padded(columns);
+    m_scratch.lookup.resize(kStepsPerBlock * stride);
+    return {m_scratch.lookup.data(), m_count, columns, static_cast<std::int64_t>(stride)};
+  }
+
+  /// The rows that scores are looked up in: a number a codeword, or a number a page.
+  void prepare_lookup(std::int64_t member) {
+    if (m_head.m_codes != nullptr) {
+      m_lookup = lookup_rows(m_head.m_codes->codewords.tokens());
+      kernels::score_table(queries_of(m_head.m_far_queries, member), m_head.m_codes->codewords,
+                           m_head.m_attention, m_lookup);
+    } else if (m_head.m_options.scorer == RetrievalScorer::kQuest) {
+      m_lookup = lookup_rows(m_head.m_pages.pages());
+      m_head.m_pages.score(queries_of(m_head.m_near_queries, member), m_head.m_attention,
+                           m_scratch.split, m_lookup);
+    }
+  }
+
+  /// Scores of the method by token, valid within `range`.
+  std::span<const float> method_scores(std::int64_t member, std::int64_t s, const TokenRange& range,
+                                       std::span<const float> near, std::span<const float> far) {
+    const auto begin = static_cast<std::size_t>(range.begin);
+    const auto size = static_cast<std::size_t>(range.size());
+    const std::span<float> scores = m_scratch.scores;
+    switch (m_head.m_options.scorer) {
+      case RetrievalScorer::kExact:
+        return near;
+      case RetrievalScorer::kExactWrope:
+      case RetrievalScorer::kNone:
+        return far;
+      case RetrievalScorer::kVqQueryAware:
+      case RetrievalScorer::kVqPlain:
+        kernels::lookup_scores(m_lookup.row(s),
+                               std::span(m_head.m_codes->codes).subspan(begin, size),
+                               scores.subspan(begin, size));
+        break;
+      case RetrievalScorer::kQuest:
+        for (std::size_t j = begin; j < begin + size; ++j) {
+          scores[j] = m_lookup.row(s)[j / kQuestPageTokens];
+        }
+        break;
+      case RetrievalScorer::kRandom: {
+        kernels::CounterRandom random(m_head.m_options.seed);
+        for (const std::int64_t part :
+             {m_head.m_layer, m_head.m_kv_head * m_head.m_group + member, m_first + s}) {
+          random = kernels::CounterRandom(random.bits() + static_cast<std::uint64_t>(part));
+        }
+        for (float& score : scores.subspan(begin, size)) {
+          score = static_cast<float>(random.uniform());
+        }
+        break;
+      }
+    }
+    return scores;
+  }
+
+  void select(std::int64_t member, std::int64_t s, std::span<const float> near,
+              std::span<const float> far) {
+    const TokenRange range = eligible(s);
+    const auto within = [&](std::span<const float> scores) {
+      return scores.subspan(static_cast<std::size_t>(range.begin),
+                            static_cast<std::size_t>(range.size()));
+    };
+    const std::span<const float> scores = method_scores(member, s, range, near, far);
+    QueryStep& record = query_step(member, s);
+    record.wrope_error = kernels::score_error(within(near), within(far));
+    if (m_head.m_codes != nullptr) {
+      record.vq_error = kernels::score_error(within(far), within(scores));
+    }
+    const std::int64_t k = m_head.top_at(m_first + s, range);
+    std::vector<std::int32_t>& chosen = set(s, member);
+    record.boundary_ties = static_cast<double>(kernels::select_top(scores, range, k, chosen));
+    if (k == 0) {
+      return;
+    }
+    kernels::select_top(near, range, k, m_scratch.oracle);
+    kernels::select_top(far, range, k, m_scratch.wrope_oracle);
+    const auto share = [&](std::span<const std::int32_t> a, std::span<const std::int32_t> b) {
+      return static_cast<double>(kernels::common_tokens(a, b)) / static_cast<double>(k);
+    };
+    record.recall = share(chosen, m_scratch.oracle);
+    record.recall_vs_wrope = share(chosen, m_scratch.wrope_oracle);
+    record.wrope_recall = share(m_scratch.wrope_oracle, m_scratch.oracle);
+  }
+
+  /// The group's common set at one step, and the attention over it.
+  void attend(std::int64_t s) {
+    const std::int64_t group = m_head.m_group;
+    const std::int64_t i = m_positions[static_cast<std::size_t>(s)];
+    const RetrievalOptions& options = m_head.m_options;
+    std::vector<std::int32_t>& retrieved =
+        m_head.m_retrieved[static_cast<std::size_t>((m_first + s) % kStepsPerChunk)];
+    kernels::unite(
+        std::span(m_scratch.sets)
+            .subspan(static_cast<std::size_t>(s * group), static_cast<std::size_t>(group)),
+        retrieved);
+    kernels::attended_tokens(i, options.sinks, options.window, {}, m_scratch.resident);
+    for (std::int64_t member = 0; member < group; ++member) {
+      const auto scores = scores_of(m_scratch.near, member).row(s);
+      const double log_sum =
+          m_scratch.log_sums[static_cast<std::size_t>(member * kStepsPerBlock + s)];
+      QueryStep& record = query_step(member, s);
+      record.retrieved_mass = kernels::attention_mass(scores, log_sum, retrieved);
+      record.captured_mass =
+          std::min(1.0, record.retrieved_mass +
+                            kernels::attention_mass(scores, log_sum, m_scratch.resident));
+    }
+    const MatrixView<float> output = sparse_attention(s, i, retrieved);
+    for (std::int64_t member = 0; member < group; ++member) {
+      const std::span<const float> dense = rows_of(m_head.m_dense, member).row(s);
+      const std::span<float> difference = rows_of(m_head.m_difference, member).row(s);
+      std::transform(dense.begin(), dense.end(), output.row(member).begin(), difference.begin(),
+                     std::minus<>());
+      const double size = norm(dense);
+      query_step(member, s).output_error = size > 0.0 ? norm(difference) / size : 0.0;
+    }
+    record_step(s, retrieved);
+  }
+
+  /// Attention of all members over sinks, window and the retrieved tokens, [G, d]: the GPU's and
+  /// the host's part, merged as either placement would.
+  MatrixView<float> sparse_attention(std::int64_t s, std::int64_t i,
+                                     std::span<const std::int32_t> retrieved) {
+    const std::int64_t group = m_head.m_group;
+    const auto stride = static_cast<std::int64_t>(padded(m_head.m_values.head_dim()));
+    std::vector<float>& buffer = keeps_far() ? m_scratch.far : m_scratch.near;
+    const MatrixView<float> scores(buffer.data() + s * m_stride, group, i + 1,
+                                   kStepsPerBlock * m_stride);
+    const MatrixView<float> resident(m_scratch.outputs.data(), group, m_head.m_values.head_dim(),
+                                     stride);
+    const MatrixView<float> fetched(m_scratch.outputs.data() + group * stride, group, resident.cols,
+                                    stride);
+    const std::span<double> sums = m_scratch.part_sums;
+    const auto members = static_cast<std::size_t>(group);
+    kernels::attend_tokens(scores, m_scratch.resident, m_head.m_values, resident,
+                           sums.first(members));
+    kernels::attend_tokens(scores, retrieved, m_head.m_values, fetched, sums.last(members));
+    kernels::merge_attention(resident, sums.first(members), fetched, sums.last(members));
+    return resident;
+  }
+
+  void record_step(std::int64_t s, std::span<const std::int32_t> retrieved) {
+    const TokenRange range = eligible(s);
+    HeadStep& step = m_head.m_steps[static_cast<std::size_t>(m_first + s)];
+    step = {};
+    step.top = m_head.top_at(m_first + s, range);
+    step.eligible = range.size();
+    step.union_tokens = static_cast<std::int64_t>(retrieved.size());
+    step.attended = static_cast<std::int64_t>(m_scratch.resident.size()) + step.union_tokens;
+    if (const auto& needle = m_head.m_trace.header().needle) {
+      const TokenRange marked{std::max(needle->begin, range.begin),
+                              std::min(needle->end, range.end)};
+      step.needle_eligible = std::max<std::int64_t>(0, marked.size());
+      step.needle_retrieved = count_within(retrieved, needle->begin, needle->end);
+    }
+    const auto group = static_cast<double>(m_head.m_group);
+    for (std::int64_t member = 0; member < m_head.m_group; ++member) {
+      const QueryStep& query = query_step(member, s);
+      step.recall += query.recall / group;
+      step.recall_vs_wrope += query.recall_vs_wrope / group;
+      step.wrope_recall += query.wrope_recall / group;
+      step.captured_mass += query.captured_mass / group;
+      step.retrieved_mass += query.retrieved_mass / group;
+      step.output_error += query.output_error / group;
+      step.boundary_ties += query.boundary_ties / group;
+    }
+  }
+
+  RetrievalHead& m_head;
+  Scratch& m_scratch;
+  std::int64_t m_first;
+  std::int64_t m_count;
+  std::int64_t m_tokens;  // that exist at the last step
+  std::int64_t m_stride;
+  std::span<const std::int32_t> m_positions;
+  MatrixView<float> m_lookup;
+};
+
+void RetrievalHead::load(const traces::TraceLayer& layer, std::int64_t kv_head,
+                         const kernels::RopePhases& phases, const HeadCodes* codes) {
+  const traces::TraceHeader& header = m_trace.header();
+  m_attention = layer.spec.attention;
+  m_codes = codes;
+  m_layer = layer.layer;
+  m_kv_head = kv_head;
+  m_group = header.model.group();
+  m_step_count = header.decode_tokens;
+  const HeadSlice keys(layer.k, kv_head);
+  m_near_keys.load(keys, &phases);
+  m_far_keys.load(keys, nullptr);
+  m_values.load(HeadSlice(layer.v, kv_head));
+  if (m_options.scorer == RetrievalScorer::kQuest) {
+    m_pages.load(m_near_keys);
+  }
+  load_group_queries(layer.q, kv_head, m_group, m_trace.prompt_queries(),
+                     m_trace.query_positions().last(static_cast<std::size_t>(m_step_count)), phases,
+                     m_near_queries);
+  const std::int64_t d = header.model.head_dim;
+  m_far_queries.resize(m_near_queries.size());
+  for (std::int64_t member = 0; member < m_group; ++member) {
+    kernels::load_rows(HeadSlice(layer.q, kv_head * m_group + member), m_trace.prompt_queries(),
+                       {m_far_queries.data() + member * m_step_count * d, m_step_count, d});
+  }
+  kernels::rotate_to_distance(phases.table(), m_options.distance,
+                              {m_far_queries.data(), m_group * m_step_count, d});
+}
+
+void RetrievalHead::run() {
+  const auto rows = static_cast<std::size_t>(m_group * m_step_count);
+  m_dense.resize(rows * padded(m_values.head_dim()));
+  m_difference.resize(m_dense.size());
+  m_query_steps.assign(rows, {});
+  m_steps.assign(static_cast<std::size_t>(m_step_count), {});
+  m_retrieved.resize(static_cast<std::size_t>(std::min(kStepsPerChunk, m_step_count)));
+  tbb::enumerable_thread_specific<Scratch> scratch;
+  HotBuffer hot(m_options.hot_buffer, m_values.tokens());
+  std::vector<std::int32_t> before;
+  std::vector<std::int32_t> missing;
+  for (std::int64_t chunk = 0; chunk < m_step_count; chunk += kStepsPerChunk) {
+    const std::int64_t end = std::min(chunk + kStepsPerChunk, m_step_count);
+    const std::int64_t blocks = (end - chunk + kStepsPerBlock - 1) / kStepsPerBlock;
+    tbb::parallel_for(std::int64_t{0}, blocks, [&](std::int64_t block) {
+      const std::int64_t first = chunk + block * kStepsPerBlock;
+      Block(*this, scratch.local(), first, std::min(kStepsPerBlock, end - first)).run();
+    });
+    // What depends on the step before: overlap and the hot buffer.
+    for (std::int64_t step = chunk; step < end; ++step) {
+      std::vector<std::int32_t>& retrieved =
+          m_retrieved[static_cast<std::size_t>(step % kStepsPerChunk)];
+      HeadStep& record = m_steps[static_cast<std::size_t>(step)];
+      if (step > 0 && !retrieved.empty()) {
+        record.overlap = static_cast<double>(kernels::common_tokens(retrieved, before)) /
+                         static_cast<double>(retrieved.size());
+      }
+      record.hot_hits = hot.serve(retrieved, missing);
+      record.fetch_pieces = count_runs(missing);
+      before.swap(retrieved);
+    }
+  }
+}
+
+std::int64_t RetrievalHead::top_at(std::int64_t step, const TokenRange& eligible) const {
+  return m_options.scorer == RetrievalScorer::kNone
+             ? 0
+             : std::min(m_options.top.at(position(step) + 1), eligible.size());
+}
+
+MatrixView<const float> RetrievalHead::output_rows(const std::vector<float>& rows,
+                                                   std::int64_t member) const {
+  const auto stride = static_cast<std::int64_t>(padded(m_values.head_dim()));
+  return {rows.data() + member * m_step_count * stride, m_step_count, m_values.head_dim(), stride};
+}
+
+}  // namespace kvsieve::sim

@@ -1,0 +1,109 @@
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "kvsieve/sim/budget.h"
+#include "kvsieve/sim/retrieval_replay.h"
+#include "kvsieve/traces/error.h"
+#include "replay/named_values.h"
+
+namespace kvsieve::sim {
+namespace {
+
+constexpr NamedValues<RetrievalScorer, 7> kScorers{
+    "scorer",
+    {{{"vq-query-aware", RetrievalScorer::kVqQueryAware},
+      {"vq-plain", RetrievalScorer::kVqPlain},
+      {"exact", RetrievalScorer::kExact},
+      {"exact-wrope", RetrievalScorer::kExactWrope},
+      {"quest", RetrievalScorer::kQuest},
+      {"random", RetrievalScorer::kRandom},
+      {"none", RetrievalScorer::kNone}}}};
+constexpr NamedValues<FinalAttention, 2> kAttentions{
+    "--final-attention", {{{"exact", FinalAttention::kExact}, {"wrope", FinalAttention::kWrope}}}};
+constexpr NamedValues<Placement, 2> kPlacements{
+    "--placement", {{{"fetch", Placement::kFetch}, {"cpu-attention", Placement::kCpuAttention}}}};
+
+RetrievalOptions preset(std::string name, RetrievalScorer scorer) {
+  RetrievalOptions options;
+  options.name = std::move(name);
+  options.scorer = scorer;
+  return options;
+}
+
+}  // namespace
+
+const std::vector<RetrievalOptions>& retrieval_presets() {
+  static const std::vector<RetrievalOptions> presets{
+      preset("a2ats", RetrievalScorer::kVqQueryAware),
+      preset("vq-plain", RetrievalScorer::kVqPlain),
+      preset("exact-topk", RetrievalScorer::kExact),
+      preset("exact-topk-wrope", RetrievalScorer::kExactWrope),
+      preset("quest", RetrievalScorer::kQuest),
+      preset("random-topk", RetrievalScorer::kRandom),
+      preset("streaming-llm", RetrievalScorer::kNone)};
+  return presets;
+}
+
+const RetrievalOptions& retrieval_preset(std::string_view name) {
+  std::string names;
+  for (const RetrievalOptions& candidate : retrieval_presets()) {
+    if (candidate.name == name) {
+      return candidate;
+    }
+    names += (names.empty() ? "" : ", ") + candidate.name;
+  }
+  throw Error(ErrorKind::kUsage,
+              fmt::format("retrieval method '{}' is unknown, supported: {}", name, names));
+}
+
+TopBudget TopBudget::parse(std::string_view text) {
+  TopBudget top;
+  if (text.ends_with('%')) {
+    top.share = kernels::Decimal::parse(text);
+    return top;
+  }
+  top.is_share = false;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, top.count);
+  if (text.empty() || error != std::errc() || stop != end || top.count < 0) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--top '{}' is neither a share of the tokens so far (3%) nor a number "
+                            "of tokens (512)",
+                            text));
+  }
+  return top;
+}
+
+std::string TopBudget::text() const {
+  Budget budget;
+  budget.kind = is_share ? Budget::Kind::kShare : Budget::Kind::kTokens;
+  budget.share = share;
+  budget.amount = count;
+  return budget.text();
+}
+
+std::int64_t TopBudget::at(std::int64_t tokens) const {
+  return is_share ? share.floor_times(tokens) : count;
+}
+
+std::string_view name_of(RetrievalScorer scorer) noexcept {
+  return kScorers.name(scorer);
+}
+std::string_view name_of(FinalAttention attention) noexcept {
+  return kAttentions.name(attention);
+}
+std::string_view name_of(Placement placement) noexcept {
+  return kPlacements.name(placement);
+}
+RetrievalScorer retrieval_scorer_from_name(std::string_view name) {
+  return kScorers.value(name);
+}
+FinalAttention final_attention_from_name(std::string_view name) {
+  return kAttentions.value(name);
+}
+Placement placement_from_name(std::string_view name) {
+  return kPlacements.value(name);
+}
+
+}  // namespace kvsieve::sim

@@ -1,0 +1,412 @@
+#include "kvsieve/sim/retrieval_replay.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kvsieve/kernels/eviction_loss.h"
+#include "kvsieve/traces/error.h"
+#include "replay/head_codebook.h"
+#include "replay/phase_cache.h"
+#include "replay/retrieval_figures.h"
+#include "replay/retrieval_head.h"
+
+namespace kvsieve::sim {
+namespace {
+
+using kernels::HeadSlice;
+using kernels::MatrixView;
+
+// Both lanes of a layer's traffic to attention on the host: one message down, one up.
+constexpr double kCpuAttentionMessages = 2.0;
+
+bool is_vq(RetrievalScorer scorer) {
+  return scorer == RetrievalScorer::kVqQueryAware || scorer == RetrievalScorer::kVqPlain;
+}
+
+CodebookKind kind_of(RetrievalScorer scorer) {
+  return scorer == RetrievalScorer::kVqPlain ? CodebookKind::kPlain : CodebookKind::kQueryAware;
+}
+
+void check_options(const RetrievalOptions& options) {
+  const auto require = [](bool holds, std::string_view option, std::int64_t value,
+                          std::string_view range) {
+    if (!holds) {
+      throw Error(ErrorKind::kUsage, fmt::format("--{} is {}, expected {}", option, value, range));
+    }
+  };
+  require(options.sinks >= 0, "sinks", options.sinks, "0 or more");
+  require(options.window >= 1, "window", options.window, "1 or more");
+  // Otherwise a page that could be retrieved might hold tokens of the future.
+  require(
+      options.scorer != RetrievalScorer::kQuest || options.window >= kQuestPageTokens - 1, "window",
+      options.window,
+      fmt::format("{} or more with pages of {} tokens", kQuestPageTokens - 1, kQuestPageTokens));
+  require(options.distance >= 0 && options.distance <= INT32_MAX, "distance", options.distance,
+          "0 to 2^31 - 1");
+  require(options.hot_buffer >= 0, "hot-buffer", options.hot_buffer, "0 or more tokens");
+  require(options.top.is_share || options.top.count >= 0, "top", options.top.count, "0 or more");
+}
+
+/// Rows [steps, D] that sums of projected heads go to.
+class ProjectedRows {
+ public:
+  ProjectedRows(std::int64_t steps, std::int64_t width)
+      : m_steps(steps),
+        m_width(width),
+        m_stride((width + 15) / 16 * 16),
+        m_values(static_cast<std::size_t>(steps * m_stride), 0.0F) {}
+
+  void clear() { std::fill(m_values.begin(), m_values.end(), 0.0F); }
+  void add(const ProjectedRows& other) {
+    std::transform(m_values.begin(), m_values.end(), other.m_values.begin(), m_values.begin(),
+                   std::plus<>());
+  }
+  [[nodiscard]] MatrixView<float> view() { return {m_values.data(), m_steps, m_width, m_stride}; }
+
+ private:
+  std::int64_t m_steps;
+  std::int64_t m_width;
+  std::int64_t m_stride;
+  std::vector<float> m_values;
+};
+
+struct Norms {
+  double l1 = 0.0;
+  double l2 = 0.0;
+};
+
+Norms norms_of(std::span<const float> row) {
+  Norms norms;
+  for (const float value : row) {
+    norms.l1 += std::abs(static_cast<double>(value));
+    norms.l2 += static_cast<double>(value) * static_cast<double>(value);
+  }
+  norms.l2 = std::sqrt(norms.l2);
+  return norms;
+}
+
+double relative(double part, double whole) {
+  return whole > 0.0 ? part / whole : 0.0;
+}
+
+class RetrievalReplay {
+ public:
+  RetrievalReplay(const traces::Trace& trace, const RetrievalOptions& options,
+                  const Progress& progress)
+      : m_trace(trace),
+        m_options(options),
+        m_progress(progress),
+        m_model(trace.header().model),
+        m_steps(trace.header().decode_tokens),
+        m_context(trace.header(), options),
+        m_indices(captured_indices(trace, options.layers)),
+        m_phases(m_model.head_dim, trace.header().total_tokens()),
+        m_head(trace, options) {
+    check_options(options);
+    if (m_steps == 0) {
+      throw Error(ErrorKind::kBadInput,
+                  fmt::format("{}: the trace has no decode steps, which retrieval is replayed over",
+                              trace.path().string()));
+    }
+    m_result.options = options;
+    if (is_vq(options.scorer)) {
+      prepare_codebook();
+    }
+  }
+
+  RetrievalResult run() {
+    std::vector<traces::TraceLayer> layers;
+    for (const std::size_t index : m_indices) {
+      layers.push_back(m_trace.layer(index));
+    }
+    const auto touched = std::count_if(layers.begin(), layers.end(), [](const auto& layer) {
+      return !layer.spec.attention.sliding_window;
+    });
+    m_heads_to_do = static_cast<double>(touched * m_model.kv_heads);
+    for (const traces::TraceLayer& layer : layers) {
+      LayerRetrieval& result = m_result.layers.emplace_back();
+      result.layer = layer.layer;
+      result.touched = !layer.spec.attention.sliding_window;
+      if (result.touched) {
+        run_layer(layer, result);
+        m_trace.release(layer);
+      }
+    }
+    if (touched == 0) {
+      m_result.warnings.emplace_back(
+          "every replayed layer has a sliding window and was left whole");
+    }
+    summarise();
+    return std::move(m_result);
+  }
+
+ private:
+  [[nodiscard]] CodebookOptions training_options() const {
+    CodebookOptions training;
+    training.kind = kind_of(m_options.scorer);
+    training.moment = m_options.moment;
+    training.codewords = m_options.codewords;
+    training.max_iterations = m_options.max_iterations;
+    training.distance = m_options.distance;
+    training.seed = m_options.seed;
+    return training;
+  }
+
+  void prepare_codebook() {
+    CodebookUse use;
+    use.given = m_options.codebook != nullptr;
+    if (use.given) {
+      check_codebook(*m_options.codebook);
+      use.info = m_options.codebook->info();
+      const std::string hash = m_trace.hash();
+      use.in_sample =
+          std::any_of(use.info.traces.begin(), use.info.traces.end(),
+                      [&](const CalibrationTrace& trace) { return trace.hash == hash; });
+    } else {
+      use.info = describe_training(traces(), training_options());
+      use.in_sample = true;
+      m_result.warnings = use.info.warnings;
+    }
+    m_result.codebook = std::move(use);
+  }
+
+  void check_codebook(const Codebook& codebook) {
+    const CodebookInfo& info = codebook.info();
+    codebook.check_serves(m_model);
+    if (info.kind != kind_of(m_options.scorer)) {
+      throw Error(ErrorKind::kUsage, fmt::format("the codebook is {}, the scorer {} wants a {} one",
+                                                 name_of(info.kind), name_of(m_options.scorer),
+                                                 name_of(kind_of(m_options.scorer))));
+    }
+    for (const std::size_t index : m_indices) {
+      const traces::TraceLayer layer = m_trace.layer(index);
+      if (!layer.spec.attention.sliding_window && codebook.find(layer.layer) == nullptr) {
+        std::vector<std::int64_t> numbers;
+        for (const CodebookLayer& known : codebook.layers()) {
+          numbers.push_back(known.layer);
+        }
+        throw Error(ErrorKind::kBadInput, fmt::format("the codebook has no layer {}, only {}",
+                                                      layer.layer, fmt::join(numbers, ", ")));
+      }
+    }
+    if (info.model.name != m_model.name) {
+      m_result.warnings.push_back(fmt::format(
+          "the codebook was calibrated on {}, the trace is of {}", info.model.name, m_model.name));
+    }
+    if (info.kind == CodebookKind::kQueryAware && info.distance != m_options.distance) {
+      m_result.warnings.push_back(
+          fmt::format("the codebook was calibrated at distance {}, queries score at {}",
+                      info.distance, m_options.distance));
+    }
+  }
+
+  [[nodiscard]] std::span<const traces::Trace* const> traces() const { return {&m_trace_list, 1}; }
+
+  /// Codes of one head, from the given codebook or one trained here.
+  HeadCodes make_codes(const traces::TraceLayer& layer, std::int64_t kv_head,
+                       HeadRetrieval& result) {
+    const HeadSlice keys(layer.k, kv_head);
+    if (m_options.codebook != nullptr) {
+      const CodebookLayer& book = *m_options.codebook->find(layer.layer);
+      result.calibration = book.heads[static_cast<std::size_t>(kv_head)];
+      try {
+        return {HeadSlice(book.codewords, kv_head), HeadSlice(book.cholesky, kv_head), keys};
+      } catch (const Error& error) {
+        throw Error(error.kind(), fmt::format("codebook, layer {}, KV head {}: {}", layer.layer,
+                                              kv_head, error.what()));
+      }
+    }
+    CodebookOptions training = training_options();
+    training.codewords = m_result.codebook->info.codewords;
+    TrainedHead trained = train_head(traces(), layer.layer, kv_head, training);
+    result.calibration = std::move(trained.record);
+    const auto slice = [&](const std::vector<float>& values, std::int64_t rows) {
+      return HeadSlice(traces::TensorView{reinterpret_cast<const std::byte*>(values.data()),
+                                          traces::DType::kF32,
+                                          {1, rows, m_model.head_dim}},
+                       0);
+    };
+    return {slice(trained.codebook.codewords, training.codewords),
+            slice(trained.codebook.cholesky, m_model.head_dim), keys};
+  }
+
+  void run_layer(const traces::TraceLayer& layer, LayerRetrieval& result) {
+    const kernels::RopePhases& phases = m_phases.get(layer.spec.rope);
+    ProjectedRows output(m_steps, m_model.width);
+    ProjectedRows difference(m_steps, m_model.width);
+    ProjectedRows unit(m_steps, m_model.width);
+    for (std::int64_t kv_head = 0; kv_head < m_model.kv_heads; ++kv_head) {
+      HeadRetrieval& head = result.heads.emplace_back();
+      head.head = kv_head;
+      std::optional<HeadCodes> codes;
+      if (is_vq(m_options.scorer)) {
+        codes = make_codes(layer, kv_head, head);
+        head.code_usage = codes->usage();
+      }
+      m_head.load(layer, kv_head, phases, codes ? &*codes : nullptr);
+      m_head.run();
+      unit.clear();
+      for (std::int64_t member = 0; member < m_model.group(); ++member) {
+        m_projection.pack(HeadSlice(layer.wo, kv_head * m_model.group() + member));
+        kernels::project(m_head.dense(member), m_projection, output.view());
+        kernels::project(m_head.difference(member), m_projection, unit.view());
+      }
+      difference.add(unit);
+      finish_head(unit, head);
+      m_heads_done += 1.0;
+      if (m_progress) {
+        m_progress(m_heads_done / m_heads_to_do);
+      }
+    }
+    finish_layer(output, difference, result);
+  }
+
+  void finish_head(ProjectedRows& unit, HeadRetrieval& head) {
+    head.steps = std::move(m_head.steps());
+    for (std::int64_t s = 0; s < m_steps; ++s) {
+      HeadStep& step = head.steps[static_cast<std::size_t>(s)];
+      step.l1_loss = norms_of(unit.view().row(s)).l1;
+      head.l1_loss += step.l1_loss / static_cast<double>(m_steps);
+    }
+    head.figures = figures_of(head.steps, m_context);
+    kernels::ScoreErrorSums wrope_error;
+    kernels::ScoreErrorSums vq_error;
+    for (std::int64_t member = 0; member < m_model.group(); ++member) {
+      head.query_heads.push_back(
+          query_head(head.head * m_model.group() + member, member, head.steps));
+      for (std::int64_t s = 0; s < m_steps; ++s) {
+        wrope_error += m_head.query_step(member, s).wrope_error;
+        vq_error += m_head.query_step(member, s).vq_error;
+      }
+    }
+    const auto mean = [](const kernels::ScoreErrorSums& sums) -> std::optional<ScoreError> {
+      if (sums.tokens == 0) {
+        return std::nullopt;
+      }
+      ScoreError error{sums.squared_error / static_cast<double>(sums.tokens), std::nullopt};
+      if (sums.variation > 0.0) {
+        error.nmse = sums.squared_error / sums.variation;
+      }
+      return error;
+    };
+    head.figures.wrope_error = mean(wrope_error);
+    head.figures.vq_error = mean(vq_error);
+  }
+
+  [[nodiscard]] QueryHeadRetrieval query_head(std::int64_t q_head, std::int64_t member,
+                                              std::span<const HeadStep> steps) const {
+    QueryHeadRetrieval result;
+    result.head = q_head;
+    const auto selecting = static_cast<double>(std::count_if(
+        steps.begin(), steps.end(), [](const HeadStep& step) { return step.top > 0; }));
+    const auto add = [](std::optional<double>& mean, double value) {
+      mean = mean.value_or(0.0) + value;
+    };
+    for (std::int64_t s = 0; s < m_steps; ++s) {
+      const QueryStep& step = m_head.query_step(member, s);
+      if (steps[static_cast<std::size_t>(s)].top > 0) {
+        add(result.recall, step.recall / selecting);
+        add(result.recall_vs_wrope, step.recall_vs_wrope / selecting);
+        add(result.wrope_recall, step.wrope_recall / selecting);
+      }
+      const auto count = static_cast<double>(m_steps);
+      result.captured_mass += step.captured_mass / count;
+      result.retrieved_mass += step.retrieved_mass / count;
+      result.output_error += step.output_error / count;
+    }
+    return result;
+  }
+
+  void finish_layer(ProjectedRows& output, ProjectedRows& difference, LayerRetrieval& result) {
+    double output_l1 = 0.0;
+    for (std::int64_t s = 0; s < m_steps; ++s) {
+      const Norms whole = norms_of(output.view().row(s));
+      const Norms lost = norms_of(difference.view().row(s));
+      result.steps.push_back({relative(lost.l2, whole.l2), lost.l1, relative(lost.l1, whole.l1)});
+      output_l1 += whole.l1 / static_cast<double>(m_steps);
+    }
+    result.loss = mean_loss(result.steps);
+    result.loss.l1_loss_relative = relative(result.loss.l1_loss, output_l1);
+    std::vector<RetrievalFigures> heads;
+    for (const HeadRetrieval& head : result.heads) {
+      heads.push_back(head.figures);
+    }
+    result.figures = mean_figures(heads);
+    share_messages(result.figures);
+  }
+
+  /// All KV heads of a layer travel in the same two messages.
+  void share_messages(RetrievalFigures& figures) const {
+    figures.cpu_attention.pieces = m_context.retrieves ? kCpuAttentionMessages : 0.0;
+  }
+
+  void summarise() {
+    std::vector<RetrievalFigures> figures;
+    std::vector<ProjectedLoss> losses;
+    for (const LayerRetrieval& layer : m_result.layers) {
+      if (layer.touched) {
+        figures.push_back(layer.figures);
+        losses.push_back(layer.loss);
+      }
+    }
+    m_result.summary = mean_figures(figures);
+    m_result.loss = mean_loss(losses);
+    m_result.pcie = m_options.placement == Placement::kFetch ? m_result.summary.fetch
+                                                             : m_result.summary.cpu_attention;
+    for (std::int64_t s = 0; !figures.empty() && s < m_steps; ++s) {
+      m_result.steps.push_back(mean_step(s));
+    }
+  }
+
+  [[nodiscard]] RetrievalStep mean_step(std::int64_t s) const {
+    RetrievalStep result;
+    result.step = s;
+    result.position = m_trace.header().prompt_tokens + s;
+    std::vector<RetrievalFigures> layers;
+    std::vector<ProjectedLoss> losses;
+    for (const LayerRetrieval& layer : m_result.layers) {
+      if (!layer.touched) {
+        continue;
+      }
+      std::vector<RetrievalFigures> heads;
+      for (const HeadRetrieval& head : layer.heads) {
+        heads.push_back(
+            figures_of(std::span(head.steps).subspan(static_cast<std::size_t>(s), 1), m_context));
+        result.top = head.steps[static_cast<std::size_t>(s)].top;
+      }
+      layers.push_back(mean_figures(heads));
+      share_messages(layers.back());
+      losses.push_back(layer.steps[static_cast<std::size_t>(s)]);
+    }
+    result.figures = mean_figures(layers);
+    result.loss = mean_loss(losses);
+    return result;
+  }
+
+  const traces::Trace& m_trace;
+  const traces::Trace* m_trace_list = &m_trace;  // the one trace of a codebook trained here
+  const RetrievalOptions& m_options;
+  const Progress& m_progress;
+  const traces::ModelShape& m_model;
+  std::int64_t m_steps;
+  FigureContext m_context;
+  std::vector<std::size_t> m_indices;
+  PhaseCache m_phases;
+  RetrievalHead m_head;
+  kernels::PackedMatrix m_projection;
+  double m_heads_to_do = 0.0;
+  double m_heads_done = 0.0;
+  RetrievalResult m_result;
+};
+
+}  // namespace
+
+RetrievalResult replay_retrieval(const traces::Trace& trace, const RetrievalOptions& options,
+                                 const Progress& progress) {
+  return RetrievalReplay(trace, options, progress).run();
+}
+
+}  // namespace kvsieve::sim

@@ -1,0 +1,165 @@
+#include "number_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace kvsieve::sim {
+namespace {
+
+constexpr std::array<const char*, 6> kByteUnits{"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+constexpr const char* kTimes = "\u00d7";
+
+std::size_t byte_unit(double largest) {
+  std::size_t unit = 0;
+  for (double rest = std::abs(largest); rest >= 1024.0 && unit + 1 < kByteUnits.size(); ++unit) {
+    rest /= 1024.0;
+  }
+  return unit;
+}
+
+std::string bytes_text(double value) {
+  const std::size_t unit = byte_unit(value);
+  const double scaled = value / std::pow(1024.0, static_cast<double>(unit));
+  const int decimals = unit == 0 || std::abs(scaled) >= 99.95 ? 0
+                       : std::abs(scaled) >= 9.995            ? 1
+                                                              : 2;
+  return fmt::format("{} {}", fixed(scaled, decimals), kByteUnits[unit]);
+}
+
+std::string percent_text(double share) {
+  const double percent = 100.0 * share;
+  constexpr double kSmallest = 0.005;
+  if (percent != 0.0 && std::abs(percent) < kSmallest) {
+    return percent > 0.0 ? "<0.01%" : ">-0.01%";
+  }
+  return fixed(percent, 2) + "%";
+}
+
+bool is_whole(double value) {
+  return std::abs(value) < 1e15 && value == std::round(value);
+}
+
+std::string tokens_text(double value) {
+  if (is_whole(value)) {
+    return grouped(static_cast<std::int64_t>(value));
+  }
+  if (std::abs(value) >= 1e15) {
+    return significant(value, 4);
+  }
+  const double tenths = std::round(value * 10.0);
+  if (std::abs(tenths) < 10.0) {
+    return significant(value, 2);
+  }
+  const auto whole = static_cast<std::int64_t>(tenths / 10.0);
+  return fmt::format("{}{}.{}", tenths < 0.0 && whole == 0 ? "-" : "", grouped(whole),
+                     std::abs(static_cast<std::int64_t>(tenths) % 10));
+}
+
+}  // namespace
+
+std::string fixed(double value, int decimals) {
+  std::string text = fmt::format("{:.{}f}", value, decimals);
+  if (text.starts_with('-') && text.find_first_not_of("-0.") == std::string::npos) {
+    text.erase(0, 1);
+  }
+  return text;
+}
+
+std::string significant(double value, int digits) {
+  const double size = std::abs(value);
+  if (size == 0.0) {
+    return "0";
+  }
+  if (size < 1e-4 || size >= 1e9) {
+    return fmt::format("{:.{}e}", value, digits - 1);
+  }
+  const int magnitude = static_cast<int>(std::floor(std::log10(size)));
+  const int decimals = std::clamp(digits - 1 - magnitude, 0, 8);
+  return decimals == 0 ? grouped(std::llround(value)) : fixed(value, decimals);
+}
+
+double byte_factor(double largest) {
+  return std::pow(1024.0, static_cast<double>(byte_unit(largest)));
+}
+
+std::string grouped(std::int64_t value) {
+  std::string text = fmt::format("{}", value);
+  const std::size_t first = text.starts_with('-') ? 1 : 0;
+  for (std::size_t at = text.size(); at > first + 3;) {
+    at -= 3;
+    text.insert(at, 1, ',');
+  }
+  return text;
+}
+
+std::string counted(std::int64_t count, const std::string& noun) {
+  return fmt::format("{} {}{}", grouped(count), noun, count == 1 ? "" : "s");
+}
+
+std::string number_text(double value, Unit unit) {
+  switch (unit) {
+    case Unit::kShare:
+      return percent_text(value);
+    case Unit::kTokens:
+      return tokens_text(value);
+    case Unit::kBytes:
+      return bytes_text(value);
+    case Unit::kRatio:
+      return kTimes + (std::abs(value) >= 99.95 ? significant(value, 3) : fixed(value, 3));
+    case Unit::kNumber:
+      break;
+  }
+  return is_whole(value) && std::abs(value) < 1e6 ? grouped(static_cast<std::int64_t>(value))
+                                                  : significant(value, 4);
+}
+
+std::string exact_text(double value, Unit unit) {
+  switch (unit) {
+    case Unit::kShare:
+      return significant(100.0 * value, 6) + "%";
+    case Unit::kTokens:
+      return tokens_text(value);
+    case Unit::kBytes:
+      return is_whole(value) ? grouped(static_cast<std::int64_t>(value)) + " B"
+                             : significant(value, 6) + " B";
+    case Unit::kRatio:
+      return kTimes + significant(value, 6);
+    case Unit::kNumber:
+      break;
+  }
+  return significant(value, 6);
+}
+
+std::string tick_text(double value, double step, double largest, Unit unit) {
+  double factor = 1.0;
+  std::string suffix;
+  if (unit == Unit::kShare) {
+    factor = 0.01;
+    suffix = "%";
+  } else if (unit == Unit::kBytes) {
+    factor = byte_factor(largest);
+    suffix = fmt::format(" {}", kByteUnits[byte_unit(largest)]);
+  }
+  const double shown = value / factor;
+  const double shown_step = std::abs(step / factor);
+  if (shown == 0.0) {
+    return "0";
+  }
+  const std::string prefix = unit == Unit::kRatio ? kTimes : "";
+  if (std::abs(shown) >= 1e7 || (shown_step > 0.0 && shown_step < 1e-5)) {
+    return prefix + fmt::format("{:.1e}", shown) + suffix;
+  }
+  if (is_whole(shown) && (shown_step >= 1.0 || shown_step == 0.0)) {
+    return prefix + grouped(static_cast<std::int64_t>(shown)) + suffix;
+  }
+  const int decimals =
+      shown_step > 0.0
+          ? std::clamp(static_cast<int>(std::ceil(-std::log10(shown_step) - 1e-9)), 0, 6)
+          : 2;
+  return prefix + fixed(shown, decimals) + suffix;
+}
+
+}  // namespace kvsieve::sim

@@ -1,0 +1,105 @@
+#include <gtest/gtest.h>
+
+#include "kvsieve/sim/retrieval_replay.h"
+#include "kvsieve/traces/error.h"
+#include "traces/fails_with.h"
+
+namespace kvsieve::sim {
+namespace {
+
+using kvsieve::tests::fails_with;
+
+TEST(TopBudget, SharesAreExactDecimals) {
+  const TopBudget three = TopBudget::parse("3%");
+  EXPECT_EQ(three.at(0), 0);
+  EXPECT_EQ(three.at(33), 0);
+  EXPECT_EQ(three.at(34), 1);
+  EXPECT_EQ(three.at(100), 3);
+  EXPECT_EQ(three.at(131072), 3932);
+  // In binary floating point 0.07 * 100 is 7.000000000000001 and 0.29 * 100 is 28.999999999999996.
+  for (std::int64_t percent = 0; percent <= 100; ++percent) {
+    EXPECT_EQ(TopBudget::parse(std::to_string(percent) + "%").at(100), percent);
+  }
+  EXPECT_EQ(TopBudget::parse("0.5%").at(1000), 5);
+  EXPECT_EQ(TopBudget::parse("100%").at(77), 77);
+}
+
+TEST(TopBudget, CountsStayAsTheyAre) {
+  EXPECT_EQ(TopBudget::parse("512").at(10), 512);
+  EXPECT_EQ(TopBudget::parse("0").at(10), 0);
+}
+
+TEST(TopBudget, TextReadsBack) {
+  for (const char* text : {"3%", "0.5%", "512", "0", "100%"}) {
+    EXPECT_EQ(TopBudget::parse(text).text(), text);
+  }
+  EXPECT_EQ(TopBudget().text(), "3%");
+}
+
+TEST(TopBudget, RefusesEverythingElse) {
+  for (const char* text : {"", "-1", "x", "3.5", "64MiB", "99999999999999999999"}) {
+    EXPECT_TRUE(fails_with(ErrorKind::kUsage, "--top", [&] { (void)TopBudget::parse(text); }))
+        << text;
+  }
+  EXPECT_TRUE(fails_with(ErrorKind::kUsage, "-3%", [] { (void)TopBudget::parse("-3%"); }));
+}
+
+TEST(RetrievalPresets, StateEveryParameterOfTheRelease) {
+  const RetrievalOptions& a2ats = retrieval_preset("a2ats");
+  EXPECT_EQ(a2ats.scorer, RetrievalScorer::kVqQueryAware);
+  EXPECT_EQ(a2ats.top.text(), "3%");
+  EXPECT_EQ(a2ats.sinks, 8);
+  EXPECT_EQ(a2ats.window, 64);
+  EXPECT_EQ(a2ats.distance, 2048);
+  EXPECT_EQ(a2ats.final_attention, FinalAttention::kExact);
+  EXPECT_EQ(a2ats.moment, MomentQueries::kWrope);
+  std::string names;
+  for (const RetrievalOptions& options : retrieval_presets()) {
+    EXPECT_EQ(&retrieval_preset(options.name), &options);
+    names += options.name + " ";
+  }
+  EXPECT_EQ(names, "a2ats vq-plain exact-topk exact-topk-wrope quest random-topk streaming-llm ");
+  EXPECT_TRUE(fails_with(ErrorKind::kUsage, "supported: a2ats, vq-plain",
+                         [] { (void)retrieval_preset("magic"); }));
+}
+
+TEST(RetrievalNames, ReadBack) {
+  for (const char* name :
+       {"vq-query-aware", "vq-plain", "exact", "exact-wrope", "quest", "random", "none"}) {
+    EXPECT_EQ(name_of(retrieval_scorer_from_name(name)), name);
+  }
+  for (const char* name : {"exact", "wrope"}) {
+    EXPECT_EQ(name_of(final_attention_from_name(name)), name);
+  }
+  for (const char* name : {"fetch", "cpu-attention"}) {
+    EXPECT_EQ(name_of(placement_from_name(name)), name);
+  }
+  for (const char* name : {"plain", "query-aware"}) {
+    EXPECT_EQ(name_of(codebook_kind_from_name(name)), name);
+  }
+  for (const char* name : {"wrope", "rope"}) {
+    EXPECT_EQ(name_of(moment_queries_from_name(name)), name);
+  }
+  EXPECT_TRUE(fails_with(ErrorKind::kUsage, "supported: fetch, cpu-attention",
+                         [] { (void)placement_from_name("disk"); }));
+  EXPECT_TRUE(fails_with(ErrorKind::kUsage, "supported: exact, wrope",
+                         [] { (void)final_attention_from_name(""); }));
+  EXPECT_TRUE(fails_with(ErrorKind::kUsage, "scorer 'lsh' is unknown",
+                         [] { (void)retrieval_scorer_from_name("lsh"); }));
+}
+
+TEST(PcieTraffic, FormulasOfBothPlacements) {
+  // Llama-3.1-8B, BF16: d = 128, G = 4; 3932 tokens of 8 KV heads in 32 layers are 515 MB.
+  static_assert(fetch_bytes(3932, 128, 2) * 8 * 32 == 515'375'104);
+  static_assert(append_bytes(128, 2) == 512);
+  // 8 KiB of queries and 4 KiB of new K and V a layer of 8 KV heads, and the token list.
+  static_assert(8 * cpu_attention_to_host_bytes(0, 4, 128, 2) == 8192 + 4096);
+  static_assert(cpu_attention_to_host_bytes(3932, 4, 128, 2) -
+                    cpu_attention_to_host_bytes(0, 4, 128, 2) ==
+                4 * 3932);
+  // 8 KiB of outputs and 128 bytes of log-sum-exp.
+  static_assert(8 * cpu_attention_to_gpu_bytes(4, 128, 2) == 8192 + 128);
+}
+
+}  // namespace
+}  // namespace kvsieve::sim

@@ -1,0 +1,62 @@
+#pragma once
+// The retrieval replay from its definitions: scalar loops in double precision, full sorts, sets and
+// lists, one head and step at a time.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kvsieve/sim/retrieval_replay.h"
+#include "kvsieve/traces/trace.h"
+
+namespace kvsieve::sim::tests {
+
+using Vector = std::vector<double>;
+
+/// One query head at one step.
+struct ReferenceQuery {
+  double recall = 0.0;
+  double recall_vs_wrope = 0.0;
+  double wrope_recall = 0.0;
+  double captured_mass = 0.0;
+  double retrieved_mass = 0.0;
+  double output_error = 0.0;
+  Vector dense;   ///< [d] attention over all tokens
+  Vector sparse;  ///< [d] attention over the attended ones
+  std::vector<std::int32_t> chosen;
+};
+
+/// One KV head under one method.
+struct ReferenceHead {
+  std::vector<HeadStep> steps;                       ///< l1_loss included
+  std::vector<std::vector<ReferenceQuery>> queries;  ///< [G][m]
+  std::vector<std::vector<std::int32_t>> unions;     ///< [m]
+  double wrope_mse = 0.0;
+  double wrope_nmse = 0.0;
+  double vq_mse = 0.0;
+  double vq_nmse = 0.0;
+};
+
+/// One layer under one method.
+struct ReferenceRetrieval {
+  std::vector<ReferenceHead> heads;
+  std::vector<ProjectedLoss> steps;
+};
+
+/// Replays layer number `index` of the captured ones. `codebook` serves the VQ scorers; codes are
+/// found by brute force. The random scorer has no reference.
+[[nodiscard]] ReferenceRetrieval reference_retrieval(const traces::Trace& trace, std::size_t index,
+                                                     const RetrievalOptions& options,
+                                                     const Codebook* codebook);
+
+/// Rows of one head of a tensor in double precision, [rows][cols].
+[[nodiscard]] std::vector<Vector> rows_of(const traces::TensorView& tensor, std::int64_t head);
+
+/// x rotated by any amount with the layer's own frequencies.
+[[nodiscard]] Vector rotated(Vector x, double position, const traces::RopeSpec& spec);
+
+/// scale * q.k with the softcap, if any.
+[[nodiscard]] double score_of(const Vector& q, const Vector& k,
+                              const traces::AttentionSpec& attention);
+
+}  // namespace kvsieve::sim::tests

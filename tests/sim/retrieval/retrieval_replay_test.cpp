@@ -1,0 +1,277 @@
+#include "kvsieve/sim/retrieval_replay.h"
+
+#include <gtest/gtest.h>
+#include <tbb/global_control.h>
+#include <tbb/task_arena.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "kvsieve/traces/error.h"
+#include "sim/retrieval/retrieval_expectations.h"
+#include "sim/retrieval/retrieval_reference.h"
+#include "traces/fails_with.h"
+
+namespace kvsieve::sim::tests {
+namespace {
+
+using kvsieve::tests::fails_with;
+
+TEST(RetrievalReplay, EveryScorerMatchesTheReference) {
+  TraceShape shape = small_shape();
+  shape.needle = traces::Needle{60, 68, "needle"};
+  const TraceFixture fixture(shape);
+  for (const char* name :
+       {"a2ats", "vq-plain", "exact-topk", "exact-topk-wrope", "quest", "streaming-llm"}) {
+    SCOPED_TRACE(name);
+    RetrievalOptions options = small_options(name, "10%");
+    options.hot_buffer = 30;
+    const RetrievalResult result = replay(fixture.trace(), options);
+    expect_matches_reference(fixture.trace(), result);
+    expect_sound(fixture.trace(), result);
+  }
+}
+
+TEST(RetrievalReplay, EveryModelShapeMatchesTheReference) {
+  std::vector<std::pair<const char*, TraceShape>> shapes;
+  const auto add = [&](const char* name, auto change) {
+    shapes.emplace_back(name, small_shape());
+    change(shapes.back().second);
+  };
+  add("one query head a KV head", [](TraceShape& shape) { shape.q_heads = 2; });
+  add("groups of eight", [](TraceShape& shape) { shape.q_heads = 16; });
+  add("interleaved pairs",
+      [](TraceShape& shape) { shape.rope.pairing = traces::RopePairing::kInterleaved; });
+  add("partial rotation", [](TraceShape& shape) { shape.rope.dim = 8; });
+  add("softcap", [](TraceShape& shape) { shape.softcap = 5.0; });
+  add("odd head dimension", [](TraceShape& shape) { shape.head_dim = 34; });
+  add("scaled frequencies", [](TraceShape& shape) {
+    shape.rope.scaling.type = traces::RopeScalingType::kLinear;
+    shape.rope.scaling.factor = 4.0;
+  });
+  add("half precision", [](TraceShape& shape) { shape.dtype = traces::DType::kF16; });
+  add("brain floats", [](TraceShape& shape) { shape.dtype = traces::DType::kBF16; });
+  add("sliding window", [](TraceShape& shape) {
+    shape.layers = 3;
+    shape.sliding_windows[1] = 32;
+  });
+  for (const auto& [name, shape] : shapes) {
+    SCOPED_TRACE(name);
+    const TraceFixture fixture(shape);
+    for (const FinalAttention attention : {FinalAttention::kExact, FinalAttention::kWrope}) {
+      RetrievalOptions options = small_options("a2ats", "7%");
+      options.final_attention = attention;
+      const RetrievalResult result = replay(fixture.trace(), options);
+      expect_matches_reference(fixture.trace(), result);
+      expect_sound(fixture.trace(), result);
+    }
+  }
+}
+
+TEST(RetrievalReplay, BoundaryBudgetsAndWindowsMatchTheReference) {
+  TraceShape shape = small_shape();
+  shape.layers = 1;
+  shape.prompt_tokens = 40;
+  shape.decode_tokens = 20;
+  const TraceFixture fixture(shape);
+  for (const std::int64_t sinks : {0, 1, 8, 100}) {
+    for (const std::int64_t window : {1, 31, 40, 41, 52, 60, 500}) {
+      for (const char* top : {"0%", "2%", "1", "30%", "100%", "1000"}) {
+        SCOPED_TRACE(std::to_string(sinks) + " " + std::to_string(window) + " " + top);
+        RetrievalOptions options = small_options("exact-topk", top);
+        options.sinks = sinks;
+        options.window = window;
+        const RetrievalResult result = replay(fixture.trace(), options);
+        expect_matches_reference(fixture.trace(), result);
+        expect_sound(fixture.trace(), result);
+      }
+    }
+  }
+}
+
+TEST(RetrievalReplay, RandomDrawsAreSeededAndIndependentOfTheData) {
+  const TraceFixture fixture(small_shape());
+  RetrievalOptions options = small_options("random-topk", "30%");
+  const RetrievalResult first = replay(fixture.trace(), options);
+  expect_identical(first, replay(fixture.trace(), options));
+  expect_sound(fixture.trace(), first);
+  options.seed = 1;
+  EXPECT_NE(replay(fixture.trace(), options).summary.captured_mass, first.summary.captured_mass);
+  // 30 % of all tokens among those eligible, 55 of about 165.
+  EXPECT_NEAR(*first.summary.recall, 0.33, 0.05);
+  // Heads and steps draw for themselves.
+  EXPECT_NEAR(*first.summary.overlap, *first.summary.union_factor * 0.33, 0.1);
+}
+
+TEST(RetrievalReplay, ResultsDoNotDependOnTheNumberOfThreads) {
+  TraceShape shape = small_shape();
+  shape.decode_tokens = 40;
+  const TraceFixture fixture(shape);
+  std::optional<RetrievalResult> first;
+  for (const int threads : {1, 2, 5}) {
+    const tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
+                                    static_cast<std::size_t>(threads));
+    tbb::task_arena arena(threads);
+    arena.execute([&] {
+      RetrievalOptions options = small_options("a2ats", "10%");
+      options.hot_buffer = 20;
+      RetrievalResult result = replay_retrieval(fixture.trace(), options);
+      if (first) {
+        expect_identical(*first, result);
+      } else {
+        first = std::move(result);
+      }
+    });
+  }
+}
+
+TEST(RetrievalReplay, ManyStepsAreReplayedInChunks) {
+  TraceShape shape = small_shape();
+  shape.layers = 1;
+  shape.q_heads = 2;
+  shape.prompt_tokens = 30;
+  shape.decode_tokens = 530;  // more than two chunks
+  const TraceFixture fixture(shape);
+  RetrievalOptions options = small_options("exact-topk", "10%");
+  options.hot_buffer = 25;
+  const RetrievalResult result = replay(fixture.trace(), options);
+  expect_matches_reference(fixture.trace(), result);
+}
+
+TEST(RetrievalReplay, PlacementChoosesTheHeadlineTraffic) {
+  const TraceFixture fixture(small_shape());
+  RetrievalOptions options = small_options("exact-topk", "10%");
+  const RetrievalResult fetch = replay(fixture.trace(), options);
+  EXPECT_EQ(fetch.pcie.bytes(), fetch.summary.fetch.bytes());
+  options.placement = Placement::kCpuAttention;
+  const RetrievalResult host = replay(fixture.trace(), options);
+  EXPECT_EQ(host.pcie.bytes(), host.summary.cpu_attention.bytes());
+  EXPECT_EQ(host.summary.fetch.bytes(), fetch.summary.fetch.bytes());
+  // Two layers of two KV heads; groups of 3, d 16, F32: the query, new K and V; output, sums.
+  const double lists = 4.0 * fetch.summary.union_tokens * 4.0;  // four heads' token lists
+  EXPECT_NEAR(host.pcie.to_host_bytes, 4.0 * (3 * 64 + 2 * 64) + lists, 1e-9);
+  EXPECT_NEAR(host.pcie.to_gpu_bytes, 4.0 * (3 * 64 + 3 * 4), 1e-9);
+  EXPECT_EQ(host.pcie.pieces, 4.0);  // two layers, one message each way
+  EXPECT_EQ(fetch.pcie.to_host_bytes, 4.0 * 2 * 64);
+  const RetrievalResult none = replay(fixture.trace(), small_options("streaming-llm", "10%"));
+  EXPECT_EQ(none.summary.fetch.bytes() + none.summary.cpu_attention.bytes(), 0.0);
+  EXPECT_EQ(none.summary.cpu_attention.pieces, 0.0);
+}
+
+TEST(RetrievalReplay, StepsAndSummaryAreMeansOfTheLayers) {
+  const TraceFixture fixture(small_shape());
+  const RetrievalResult result = replay(fixture.trace(), small_options("a2ats", "10%"));
+  ASSERT_EQ(result.steps.size(), 11U);
+  double mass = 0.0;
+  double recall = 0.0;
+  double bytes = 0.0;
+  double loss = 0.0;
+  for (std::size_t s = 0; s < result.steps.size(); ++s) {
+    EXPECT_EQ(result.steps[s].step, static_cast<std::int64_t>(s));
+    EXPECT_EQ(result.steps[s].position, 180 + static_cast<std::int64_t>(s));
+    EXPECT_EQ(result.steps[s].top, 18 + static_cast<std::int64_t>(s >= 9));
+    mass += result.steps[s].figures.captured_mass / 11.0;
+    recall += *result.steps[s].figures.recall / 11.0;
+    bytes += result.steps[s].figures.fetch.bytes() / 11.0;
+    loss += result.steps[s].loss.l1_loss / 11.0;
+    EXPECT_EQ(result.steps[s].figures.overlap.has_value(), s > 0);
+  }
+  EXPECT_NEAR(result.summary.captured_mass, mass, 1e-12);
+  EXPECT_NEAR(*result.summary.recall, recall, 1e-12);
+  EXPECT_NEAR(result.summary.fetch.bytes(), bytes, 1e-6);
+  EXPECT_NEAR(result.loss.l1_loss, loss, 1e-9 * loss);
+}
+
+TEST(RetrievalReplay, SlidingLayersAreListedAndLeftWhole) {
+  TraceShape shape = small_shape();
+  shape.layers = 3;
+  shape.sliding_windows = {{0, 24}, {2, 24}};
+  const TraceFixture fixture(shape);
+  const RetrievalResult result = replay(fixture.trace(), small_options("a2ats", "10%"));
+  ASSERT_EQ(result.layers.size(), 3U);
+  EXPECT_FALSE(result.layers[0].touched);
+  EXPECT_TRUE(result.layers[1].touched);
+  EXPECT_FALSE(result.layers[2].touched);
+  EXPECT_EQ(result.summary.captured_mass, result.layers[1].figures.captured_mass);
+  shape.sliding_windows[1] = 24;
+  const TraceFixture all_local(shape);
+  const RetrievalResult nothing =
+      replay_retrieval(all_local.trace(), small_options("exact-topk", "10%"));
+  EXPECT_TRUE(nothing.steps.empty());
+  ASSERT_EQ(nothing.warnings.size(), 1U);
+  EXPECT_NE(nothing.warnings[0].find("left whole"), std::string::npos);
+}
+
+TEST(RetrievalReplay, LayersCanBeChosen) {
+  TraceShape shape = small_shape();
+  shape.layers = 4;
+  shape.captured = {1, 3};
+  const TraceFixture fixture(shape);
+  RetrievalOptions options = small_options("a2ats", "10%");
+  options.layers = {3};
+  const RetrievalResult result = replay_retrieval(fixture.trace(), options);
+  ASSERT_EQ(result.layers.size(), 1U);
+  EXPECT_EQ(result.layers[0].layer, 3);
+  options.layers = {2};
+  EXPECT_TRUE(fails_with(ErrorKind::kUsage, "layer 2 was not captured",
+                         [&] { (void)replay_retrieval(fixture.trace(), options); }));
+}
+
+TEST(RetrievalReplay, NeedlesCountOnlyWhereTheyCanBeRetrieved) {
+  TraceShape shape = small_shape();
+  shape.needle = traces::Needle{2, 10, ""};  // two tokens are sinks
+  const TraceFixture fixture(shape);
+  const RetrievalResult result = replay(fixture.trace(), small_options("exact-topk", "100%"));
+  for (const HeadStep& step : result.layers[0].heads[0].steps) {
+    EXPECT_EQ(step.needle_eligible, 6);
+    EXPECT_EQ(step.needle_retrieved, 6);
+  }
+  EXPECT_EQ(result.summary.needle_recall, 1.0);
+  shape.needle.reset();
+  const TraceFixture without(shape);
+  EXPECT_FALSE(replay(without.trace(), small_options("exact-topk", "5%")).summary.needle_recall);
+}
+
+TEST(RetrievalReplay, ProgressRisesToOneAndMayStopTheReplay) {
+  const TraceFixture fixture(small_shape());
+  std::vector<double> shares;
+  (void)replay_retrieval(fixture.trace(), small_options("a2ats", "10%"),
+                         [&](double share) { shares.push_back(share); });
+  EXPECT_EQ(shares, (std::vector<double>{0.25, 0.5, 0.75, 1.0}));
+  EXPECT_THROW((void)replay_retrieval(fixture.trace(), small_options("exact-topk", "10%"),
+                                      [](double) { throw std::runtime_error("stop"); }),
+               std::runtime_error);
+}
+
+TEST(RetrievalReplay, RefusesOptionsOutOfRange) {
+  const TraceFixture fixture(small_shape());
+  const auto refuses = [&](const char* part, auto change) {
+    RetrievalOptions options = small_options("quest", "10%");
+    change(options);
+    return fails_with(ErrorKind::kUsage, part,
+                      [&] { (void)replay_retrieval(fixture.trace(), options); });
+  };
+  EXPECT_TRUE(refuses("--sinks is -1", [](RetrievalOptions& o) { o.sinks = -1; }));
+  EXPECT_TRUE(refuses("--window is 0", [](RetrievalOptions& o) { o.window = 0; }));
+  EXPECT_TRUE(refuses("--window is 14", [](RetrievalOptions& o) { o.window = 14; }));
+  EXPECT_TRUE(refuses("--distance is -1", [](RetrievalOptions& o) { o.distance = -1; }));
+  EXPECT_TRUE(refuses("--hot-buffer is -5", [](RetrievalOptions& o) { o.hot_buffer = -5; }));
+  EXPECT_TRUE(refuses("--top is -1", [](RetrievalOptions& o) {
+    o.top.is_share = false;
+    o.top.count = -1;
+  }));
+  EXPECT_TRUE(refuses("--codewords is 70000", [](RetrievalOptions& o) {
+    o.scorer = RetrievalScorer::kVqPlain;
+    o.codewords = 70000;
+  }));
+  TraceShape shape = small_shape();
+  shape.decode_tokens = 0;
+  const TraceFixture prompt_only(shape);
+  EXPECT_TRUE(fails_with(ErrorKind::kBadInput, "no decode steps", [&] {
+    (void)replay_retrieval(prompt_only.trace(), small_options("exact-topk", "10%"));
+  }));
+}
+
+}  // namespace
+}  // namespace kvsieve::sim::tests
