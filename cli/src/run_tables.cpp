@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "terminal.h"
@@ -39,15 +40,25 @@ std::string percent(const std::optional<double>& value) {
 
 std::string trace_line(const traces::Trace& trace) {
   const traces::TraceHeader& header = trace.header();
-  return fmt::format("{}: {}, {} prompt tokens, {} decode steps, {} of {} layers (captured)\n",
+  return fmt::format("{}: {}, {} prompt tokens, {} decode steps, {} of {} layers captured\n",
                      one_line(trace.path().filename().string()), one_line(header.model.name),
                      header.prompt_tokens, header.decode_tokens, header.captured_layers.size(),
                      header.model.layers);
 }
 
+/// Whether a method acted on any layer; without one there is nothing to sum up.
+template <class Result>
+bool touched(const Result& result) {
+  return std::any_of(result.layers.begin(), result.layers.end(),
+                     [](const auto& layer) { return layer.touched; });
+}
+
 std::string eviction_summary(const traces::Trace& trace, const sim::EvictionResult& result) {
   const sim::EvictionSummary& summary = result.summary;
   std::string text = trace_line(trace);
+  if (!touched(result)) {
+    return text;
+  }
   const bool evicts = result.plan.method.scorer != sim::Scorer::kNone;
   text += fmt::format("{}{}: {:.1f} of {} tokens a {} head kept\n", result.method_name,
                       evicts ? " at budget " + result.plan.budget.text() : "",
@@ -134,6 +145,9 @@ std::string retrieval_summary(const traces::Trace& trace, const sim::RetrievalRe
   const sim::RetrievalOptions& options = result.options;
   const sim::RetrievalFigures& summary = result.summary;
   std::string text = trace_line(trace);
+  if (!touched(result)) {
+    return text;
+  }
   const bool retrieves = options.scorer != sim::RetrievalScorer::kNone;
   text += fmt::format("{}{}: {:.1f} tokens attended a KV head and step\n", options.name,
                       retrieves ? " top " + options.top.text() : "", summary.attended_tokens);

@@ -51,7 +51,7 @@ std::vector<const Series*> pointers(const std::vector<Series>& series) {
 }
 
 Table to_table(const HeatMap& map) {
-  Table table{{name_column(map.row_name)}, {}};
+  Table table{{name_column(fmt::format("{} / {}", map.row_name, map.column_name))}, {}};
   for (const std::string& column : map.columns) {
     table.columns.push_back({.title = column});
   }

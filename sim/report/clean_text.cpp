@@ -131,8 +131,8 @@ std::string shorten(std::string_view text, std::size_t columns, bool unicode) {
       ++bytes;
     } while (bytes < text.size() && is_continuation(text[bytes]));
   }
-  return std::string(text.substr(0, bytes)) +
-         std::string(unicode ? ellipsis : ellipsis.substr(0, marks));
+  const std::size_t whole = marks == text_columns(ellipsis) ? ellipsis.size() : marks;
+  return std::string(text.substr(0, bytes)) + std::string(ellipsis.substr(0, whole));
 }
 
 }  // namespace kvsieve::sim

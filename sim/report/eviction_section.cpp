@@ -133,9 +133,10 @@ Part budgets(const RunView& run) {
   if (varies(map)) {
     part.figures.push_back(make_figure(
         "Budgets beside the equal share",
-        fmt::format("One bar a {}, grouped by layer; the line is what each would get if the "
-                    "layer's total were shared out equally.",
-                    run.unit_name),
+        fmt::format(
+            "Each {} of a layer, and what it would get if the layer's total were shared out "
+            "equally.",
+            run.unit_name),
         budget_chart(run), true));
   }
   return part;
@@ -205,7 +206,7 @@ Table layer_table(const RunView& run, const LossKeys& keys) {
                                {keys.prefix + "bound", "bound eps", Unit::kNumber}});
   std::erase_if(fields,
                 [&](const Field& field) { return !has_values(layer_values(run, field.key)); });
-  Table table{{{.title = "layer", .numeric = false}}, {}};
+  Table table{{{.title = "layer", .numeric = false}}, {}, "Every figure of every layer"};
   for (const Field& field : fields) {
     table.columns.push_back({.title = field.title});
   }
@@ -289,6 +290,9 @@ TokenStrip token_strip(const RunView& run) {
                    [](const Pick& a, const Pick& b) { return a.budget < b.budget; });
   TokenStrip strip;
   strip.tokens = run.trace.prompt_tokens;
+  if (strip.tokens == 0) {
+    return strip;
+  }
   strip.sinks = std::min(run.method.integer_or("sinks", 0), strip.tokens);
   strip.window = std::min(run.method.integer_or("window", 0), strip.tokens);
   if (run.trace.needle && run.trace.needle->tokens.end <= strip.tokens) {
@@ -311,7 +315,7 @@ TokenStrip token_strip(const RunView& run) {
 Part kept_tokens(const RunView& run) {
   Part part = make_part("What stays of the context", run.origin);
   TokenStrip strip = token_strip(run);
-  if (strip.rows.empty() || strip.tokens <= 0) {
+  if (strip.rows.empty()) {
     return part;
   }
   std::size_t heads = 0;
@@ -319,12 +323,11 @@ Part kept_tokens(const RunView& run) {
     heads += layer.heads.size();
   }
   const bool all = heads == strip.rows.size();
-  part.figures.push_back(make_figure(
-      "Tokens kept along the prompt",
-      all ? "Every head, from the smallest to the largest budget; a mark is a kept token."
-          : "A few heads, evenly chosen from the smallest to the largest budget; a mark is a kept "
-            "token.",
-      std::move(strip), true));
+  part.figures.push_back(
+      make_figure("Tokens kept along the prompt",
+                  all ? "Every head, from the smallest to the largest budget."
+                      : "A few heads, evenly chosen from the smallest to the largest budget.",
+                  std::move(strip), true));
   return part;
 }
 

@@ -121,8 +121,8 @@ void Page::write(const Part& part, bool overview) {
   }
   if (!overview) {
     for (const Table& table : part.tables) {
-      add("<details><summary>Every figure of every layer</summary>\n");
-      write_scrolled(table, part.title, false);
+      add("<details><summary>{}</summary>\n", escape_xml(table.title));
+      write_scrolled(table, table.title, false);
       add("</details>\n");
     }
   }

@@ -69,7 +69,8 @@ std::string part_text(const Part& part, int level, bool table_first) {
   }
   const auto add_tables = [&] {
     for (const Table& table : part.tables) {
-      text += folded(table, "All figures") + "\n";
+      text += table.title.empty() ? "" : fmt::format("**{}.**\n\n", escape_markdown(table.title));
+      text += folded(table, "Numbers") + "\n";
     }
   };
   if (table_first) {

@@ -10,6 +10,8 @@ namespace kvsieve::sim {
 namespace {
 
 constexpr std::array<const char*, 6> kByteUnits{"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+constexpr double kLargest = 1e300;  // beyond, percent would overflow
+constexpr double kLongest = 1e9;    // beyond, fixed notation is no help
 constexpr const char* kTimes = "\u00d7";
 
 std::size_t byte_unit(double largest) {
@@ -23,6 +25,9 @@ std::size_t byte_unit(double largest) {
 std::string bytes_text(double value) {
   const std::size_t unit = byte_unit(value);
   const double scaled = value / std::pow(1024.0, static_cast<double>(unit));
+  if (std::abs(scaled) >= kLongest) {
+    return fmt::format("{} {}", significant(scaled, 3), kByteUnits[unit]);
+  }
   const int decimals = unit == 0 || std::abs(scaled) >= 99.95 ? 0
                        : std::abs(scaled) >= 9.995            ? 1
                                                               : 2;
@@ -30,12 +35,12 @@ std::string bytes_text(double value) {
 }
 
 std::string percent_text(double share) {
-  const double percent = 100.0 * share;
+  const double percent = 100.0 * std::clamp(share, -kLargest, kLargest);
   constexpr double kSmallest = 0.005;
   if (percent != 0.0 && std::abs(percent) < kSmallest) {
     return percent > 0.0 ? "<0.01%" : ">-0.01%";
   }
-  return fixed(percent, 2) + "%";
+  return (std::abs(percent) < kLongest ? fixed(percent, 2) : significant(percent, 4)) + "%";
 }
 
 bool is_whole(double value) {
@@ -73,7 +78,7 @@ std::string significant(double value, int digits) {
   if (size == 0.0) {
     return "0";
   }
-  if (size < 1e-4 || size >= 1e9) {
+  if (size < 1e-4 || size >= kLongest) {
     return fmt::format("{:.{}e}", value, digits - 1);
   }
   const int magnitude = static_cast<int>(std::floor(std::log10(size)));
@@ -112,14 +117,13 @@ std::string number_text(double value, Unit unit) {
     case Unit::kNumber:
       break;
   }
-  return is_whole(value) && std::abs(value) < 1e6 ? grouped(static_cast<std::int64_t>(value))
-                                                  : significant(value, 4);
+  return significant(value, 4);
 }
 
 std::string exact_text(double value, Unit unit) {
   switch (unit) {
     case Unit::kShare:
-      return significant(100.0 * value, 6) + "%";
+      return significant(100.0 * std::clamp(value, -kLargest, kLargest), 6) + "%";
     case Unit::kTokens:
       return tokens_text(value);
     case Unit::kBytes:

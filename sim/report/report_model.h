@@ -28,6 +28,7 @@ struct Column {
 struct Table {
   std::vector<Column> columns;
   std::vector<std::vector<Cell>> rows;
+  std::string title;  ///< of a table that stands alone
 };
 
 struct Figure {

@@ -173,7 +173,7 @@ Table layer_table(const RunView& run) {
       {"hot_hit_rate", "hot hits", Unit::kShare},
       {"needle_recall", "needle", Unit::kShare},
   };
-  Table table{{{.title = "layer", .numeric = false}}, {}};
+  Table table{{{.title = "layer", .numeric = false}}, {}, "Every figure of every layer"};
   std::vector<Values> columns;
   std::vector<Unit> units;
   for (const Field& field : kFields) {

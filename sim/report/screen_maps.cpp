@@ -94,9 +94,12 @@ Block map_block(const Screen& screen, const ScreenMap& entry, std::size_t width,
   }
   std::string after = " " + end_text(range.high);
   if (entry.equal) {
-    after += fmt::format(", mean {}", number_text(*entry.equal, map.unit));
+    const std::string mean = fmt::format(", mean {}", number_text(*entry.equal, map.unit));
+    after += before + kShades + text_columns(after + mean) <= width ? mean : "";
   }
-  block.push_back({legend + after, before + kShades + text_columns(after)});
+  if (before + kShades + text_columns(after) <= width) {
+    block.push_back({legend + after, before + kShades + text_columns(after)});
+  }
   return block;
 }
 

@@ -17,14 +17,13 @@ double quantile(const std::vector<double>& sorted, double share) {
   return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
-void draw_bars(SvgCanvas& canvas, const BudgetChart& chart, const BudgetChart::Layer& layer,
-               const Axis& axis, const Plot& slot) {
-  const double margin = 0.1 * (slot.right - slot.left);
-  const double group = slot.right - slot.left - 2.0 * margin;
-  const double width =
-      std::min(22.0, group / static_cast<double>(std::max<std::size_t>(1, layer.budgets.size())));
-  const double start =
-      0.5 * (slot.left + slot.right - width * static_cast<double>(layer.budgets.size()));
+/// Returns half the width of the bars together.
+double draw_bars(SvgCanvas& canvas, const BudgetChart& chart, const BudgetChart::Layer& layer,
+                 const Axis& axis, const Plot& slot) {
+  constexpr double kBroadest = 22.0;
+  const auto heads = static_cast<double>(layer.budgets.size());
+  const double width = std::min(kBroadest, 0.8 * (slot.right - slot.left) / std::max(1.0, heads));
+  const double start = 0.5 * (slot.left + slot.right - width * heads);
   for (std::size_t head = 0; head < layer.budgets.size(); ++head) {
     const double y = axis.place(layer.budgets[head], slot.bottom, slot.top);
     const double gap = width > 4.0 ? 1.0 : 0.0;
@@ -33,6 +32,7 @@ void draw_bars(SvgCanvas& canvas, const BudgetChart& chart, const BudgetChart::L
                 fmt::format("layer {}, {} {}: {} tokens", layer.name, chart.unit_name, head,
                             number_text(layer.budgets[head], Unit::kTokens)));
   }
+  return 0.5 * width * heads;
 }
 
 /// Smallest to largest as a thin line, the middle half of the heads as a bar.
@@ -83,13 +83,16 @@ double draw(SvgCanvas& canvas, const BudgetChart& chart) {
     const BudgetChart::Layer& layer = chart.layers[i];
     const double left = plot.left + static_cast<double>(i) * slot;
     const Plot part{left, plot.top, left + slot, plot.bottom};
+    double half = 0.38 * slot;
     if (spread && !layer.budgets.empty()) {
       draw_spread(canvas, layer, axis, part);
     } else {
-      draw_bars(canvas, chart, layer, axis, part);
+      half = draw_bars(canvas, chart, layer, axis, part);
     }
+    half = std::min(half + 10.0, 0.46 * slot);
+    const double middle = left + 0.5 * slot;
     const double y = axis.place(layer.equal, plot.bottom, plot.top);
-    canvas.line(left + 0.06 * slot, y, left + 0.94 * slot, y, "mark",
+    canvas.line(middle - half, y, middle + half, y, "mark",
                 fmt::format("layer {}, equal share: {} tokens", layer.name,
                             number_text(layer.equal, Unit::kTokens)));
     names.push_back(layer.name);

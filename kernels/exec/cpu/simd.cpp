@@ -49,6 +49,8 @@ const SimdOps& simd() {
   return chosen;
 }
 
-std::string_view instruction_set() { return simd().name; }
+std::string_view instruction_set() {
+  return simd().name;
+}
 
 }  // namespace kvsieve::kernels

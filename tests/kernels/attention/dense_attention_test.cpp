@@ -167,6 +167,15 @@ TEST(SoftmaxRows, ARowThatSeesNoKeyBecomesZero) {
   }
 }
 
+TEST(SoftmaxRows, ARowThatSeesNoKeyReadsNothingBehindIt) {
+  traces::AttentionSpec attention;
+  attention.sliding_window = 4;
+  const std::vector<std::int32_t> positions = {20};
+  std::vector<float> row(16, 1.0F);  // exactly the row, so that a sanitizer sees a step too far
+  softmax_rows({row.data(), 1, 16}, positions, attention);
+  EXPECT_EQ(std::count(row.begin(), row.end(), 0.0F), 16);
+}
+
 TEST(WeightedValues, T21_EqualTheReferenceOnEveryCase) {
   for (const AttentionCase& item : attention_cases()) {
     SCOPED_TRACE(item.name());

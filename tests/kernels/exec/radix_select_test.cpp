@@ -73,6 +73,16 @@ TEST(RadixSelect, AllEqual) {
   }
 }
 
+TEST(RadixSelect, ABinHoldsAnyNumberOfKeys) {
+  Keys keys(200'000, 0x90000000U);
+  keys[77] = 0x80000003U;
+  keys[78] = 0x80000002U;
+  keys[199'999] = 0xa0000000U;
+  for (const std::int64_t k : {1, 2, 65'536, 65'537, 199'998, 199'999, 200'000}) {
+    expect_like_sort(keys, k);
+  }
+}
+
 TEST(RadixSelect, IndependentOfOtherThreads) {
   // Every thread has its own histogram.
   std::vector<Keys> sets;

@@ -316,6 +316,14 @@ TEST(Allocation, T15_EqualScoresGoToTheLowerHeadThenTheLowerToken) {
       expect_first_tokens(layer, free);
     }
   }
+
+  // Sinks count like the window: floor(0.6 * 42) = 25 less 12 and 4 leaves 9 of b = 26 each, and
+  // head 0 takes the other 68 cells.
+  EvictionPlan plan = adaptive_plan("42", {6, 10}, "floor-kvpress");
+  plan.method.sinks = 4;
+  for (const LayerEviction& layer : replay_one(fixture.trace(), plan).layers) {
+    EXPECT_EQ(without_window(layer, 16), (Budgets{77, 9, 9, 9}));
+  }
 }
 
 TEST(Allocation, T16_BudgetsAtTheEnds) {

@@ -426,6 +426,20 @@ TEST(EvictionReplay, ValuesThatAreNotFiniteAreRefusedWithTheLayer) {
   }
 }
 
+TEST(EvictionReplay, ValuesThatAreNotFiniteAreRefusedWithoutDecodeStepsToo) {
+  TraceShape shape;
+  shape.decode_tokens = 0;
+  shape.edit = [](LayerTensors& tensors) {
+    tensors.v[0][90] = std::numeric_limits<float>::infinity();
+  };
+  const TraceFixture fixture(shape);
+  for (const char* name : {"snapkv", "full", "random"}) {
+    EXPECT_TRUE(fails_with(ErrorKind::kBadInput, "layer 0", [&] {
+      static_cast<void>(replay_one(fixture.trace(), plan_of(name, "50%")));
+    })) << name;
+  }
+}
+
 TEST(EvictionReplay, ReportsProgressAfterEveryLayer) {
   TraceShape shape;
   shape.layers = 4;
