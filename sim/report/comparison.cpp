@@ -79,12 +79,23 @@ Cell memory_cell(const RunView& run) {
   return cell;
 }
 
+/// "captured", or what the runs have between them.
+std::string origins(const std::vector<RunView>& runs) {
+  std::string all;
+  for (const RunView& run : runs) {
+    if (all.find(run.origin) == std::string::npos) {
+      all += (all.empty() ? "" : " or ") + run.origin;
+    }
+  }
+  return all;
+}
+
 Table comparison_table(const std::vector<RunView>& runs) {
   struct Field {
     Column column;
     std::function<Cell(const RunView&)> cell;
   };
-  const std::string captured = runs[0].origin;
+  const std::string captured = origins(runs);
   const std::string modelled = runs[0].cost_origin;
   const auto share = [](const char* key) {
     return [key](const RunView& run) { return number_cell(run.summary(key), Unit::kShare); };
@@ -113,7 +124,7 @@ Table comparison_table(const std::vector<RunView>& runs) {
     return run.trace.hash != runs[0].trace.hash || run.trace.file != runs[0].trace.file;
   });
   if (several_traces) {
-    fields.insert(fields.begin() + 3,
+    fields.insert(fields.begin() + 2,
                   {{.title = "trace", .numeric = false}, [](const RunView& run) {
                      return Cell{run.trace.file, run.trace.model};
                    }});
@@ -161,7 +172,7 @@ void add_scatter(const std::vector<RunView>& runs, Part& part, const std::string
 
 Part compare_runs(const std::vector<RunView>& runs) {
   Part part =
-      make_part(runs.size() == 1 ? "At a glance" : "The runs beside each other", runs[0].origin);
+      make_part(runs.size() == 1 ? "At a glance" : "The runs beside each other", origins(runs));
   part.tables.push_back(comparison_table(runs));
   const std::string axes =
       " against the tokens that a head keeps (eviction) or attends to (retrieval).";

@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::string_view kCapturedMeaning = "replayed on tensors that were recorded from a model";
 constexpr std::string_view kModelledMeaning = "computed from counted bytes, without any clock";
+constexpr std::string_view kSyntheticMeaning =
+    "replayed on generated tensors, which say nothing about a model";
 
 class Page {
  public:
@@ -63,8 +65,12 @@ void Page::write(const Report& report) {
   add("<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n", title, html_style());
   add("<header>\n<p class=\"eyebrow\">KVSieve report</p>\n<h1>{}</h1>\n", title);
   add("<p class=\"subtitle\">{}</p>\n", escape_xml(report.subtitle));
-  add("<p class=\"key sans\">{} {}. {} {}.</p>\n</header>\n<main>\n", chip("captured"),
-      kCapturedMeaning, chip("modelled"), kModelledMeaning);
+  add("<p class=\"key sans\">{} {}. {} {}.", chip("captured"), kCapturedMeaning, chip("modelled"),
+      kModelledMeaning);
+  if (report.synthetic) {
+    add(" {} {}.", chip("synthetic"), kSyntheticMeaning);
+  }
+  add("</p>\n</header>\n<main>\n");
   add("<section class=\"overview\">\n");
   write(report.comparison, true);
   add("</section>\n");

@@ -121,7 +121,10 @@ std::string markdown_report(std::span<const nlohmann::ordered_json> runs,
                                  escape_markdown(report.subtitle));
   text +=
       "PCIe and KV bytes are modelled: computed from counted bytes, without any clock. All "
-      "other numbers are captured: replayed on tensors that were recorded from a model.\n\n";
+      "other numbers are captured: replayed on tensors that were recorded from a model.";
+  text += report.synthetic ? " Those marked as synthetic are replayed on generated tensors, which "
+                             "say nothing about a model.\n\n"
+                           : "\n\n";
   Part comparison = report.comparison;
   comparison.origin.clear();
   text += part_text(comparison, 2, true);

@@ -52,6 +52,7 @@ Report build_report(const std::vector<RunView>& runs, const ReportOptions& optio
   std::set<std::string> versions;
   for (const RunView& run : runs) {
     models.insert(run.trace.model);
+    report.synthetic = report.synthetic || run.trace.synthetic;
     versions.insert(run.document.text("tool_version", "unknown"));
   }
   report.title =

@@ -72,6 +72,7 @@ struct Report {
   std::string title;
   std::string subtitle;
   std::string tool;
+  bool synthetic = false;  ///< some trace is
   Part comparison;
   std::vector<Section> sections;
 };

@@ -34,9 +34,13 @@ std::string file_name(const std::string& path) {
   return slash == std::string::npos ? path : path.substr(slash + 1);
 }
 
-/// The parameters in which runs of the same label differ, or their traces.
+std::string parameter_text(const ordered_json& value) {
+  return value.is_string() ? clean_text(value.get_ref<const std::string&>()) : shown(value);
+}
+
+/// The first parameters that all runs of the same label have, with different values.
 void set_remarks(std::vector<RunView>& runs) {
-  constexpr std::size_t kMostParameters = 3;
+  constexpr std::size_t kMostParameters = 2;
   std::map<std::string, std::vector<RunView*>> groups;
   for (RunView& run : runs) {
     groups[run.label()].push_back(&run);
@@ -44,22 +48,23 @@ void set_remarks(std::vector<RunView>& runs) {
   for (const auto& [label, group] : groups) {
     std::size_t found = 0;
     for (const auto& [key, value] : group[0]->method.json().items()) {
-      const auto same = [&, &name = key, &first = value](const RunView* run) {
-        const auto other = run->method.json().find(name);
-        return other != run->method.json().end() && *other == first;
-      };
-      if (value.is_structured() || std::all_of(group.begin(), group.end(), same) ||
-          found == kMostParameters) {
+      std::vector<const ordered_json*> values;
+      for (const RunView* run : group) {
+        const auto at = run->method.json().find(key);
+        if (at != run->method.json().end() && at->is_primitive()) {
+          values.push_back(&*at);
+        }
+      }
+      const bool differ = std::any_of(values.begin(), values.end(), [&](const ordered_json* other) {
+        return *other != *values[0];
+      });
+      if (values.size() < group.size() || !differ || found == kMostParameters) {
         continue;
       }
       ++found;
-      for (RunView* run : group) {
-        const auto other = run->method.json().find(key);
-        const std::string text = other == run->method.json().end() ? "none"
-                                 : other->is_string() ? clean_text(other->get<std::string>())
-                                                      : shown(*other);
-        run->remark +=
-            fmt::format("{}{} {}", run->remark.empty() ? "" : ", ", clean_text(key), text);
+      for (std::size_t i = 0; i < group.size(); ++i) {
+        group[i]->remark += fmt::format("{}{} {}", group[i]->remark.empty() ? "" : ", ",
+                                        clean_text(key), parameter_text(*values[i]));
       }
     }
   }
@@ -175,10 +180,10 @@ RunView::RunView(const ordered_json& json, std::size_t position)
                             traces::printable(name)));
   }
   family = name == "eviction" ? Family::kEviction : Family::kRetrieval;
-  origin = document.text("origin", "captured");
   const std::optional<Node> cost_node = document.child("cost");
   cost_origin = cost_node ? cost_node->text("origin", "modelled") : "modelled";
   read_trace();
+  origin = trace.synthetic ? "synthetic" : document.text("origin", "captured");
   read_method();
   read_layers();
   steps = document.children("steps");

@@ -88,7 +88,7 @@ struct RunView {
   std::size_t number;
   Node document;
   Family family = Family::kEviction;
-  std::string origin;       ///< of everything but the cost
+  std::string origin;       ///< of everything but the cost; "synthetic" if the trace is
   std::string cost_origin;  ///< of the cost
   TraceView trace;
   Node method;

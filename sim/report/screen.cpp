@@ -139,7 +139,7 @@ std::string screen_report(std::span<const nlohmann::ordered_json> runs,
   add_maps(screen, screen_maps(views));
   Screen foot({options.columns, options.rows, options.colours, options.unicode});
   foot.add("");
-  foot.add(fmt::format("* modelled from counted bytes; all else is captured{}",
+  foot.add(fmt::format("* modelled from counted bytes; all else is {}{}", report.comparison.origin,
                        warnings == 0
                            ? ""
                            : fmt::format(". {} in the full report",

@@ -90,7 +90,10 @@ TEST(MarkdownReport, NamesLayersThatWereLeftWhole) {
 TEST(MarkdownReport, SaysThatASyntheticTraceIsNoModel) {
   ordered_json run = eviction_document();
   run["trace"]["architecture"] = "synthetic";
-  EXPECT_TRUE(has(markdown({run}), "the trace is synthetic"));
+  const std::string text = markdown({run});
+  EXPECT_TRUE(has(text, "the trace is synthetic"));
+  EXPECT_TRUE(has(text, "## 1. ada-snapkv, budget 20% (eviction, synthetic)"));
+  EXPECT_FALSE(has(markdown({eviction_document()}), "synthetic"));
 }
 
 TEST(MarkdownReport, UsesTheObservationWindowWithoutDecodeSteps) {
