@@ -129,7 +129,7 @@ TEST(EvictionLoss, T40_KeepingEverythingCostsExactlyNothing) {
 }
 
 TEST(EvictionLoss, HeadsThatKeepEverythingBesideHeadsThatDoNot) {
-  // At this budget the flat head keeps all its candidates and the peaky one lends it the rest.
+  // Equal scores fill the first head before the others get anything.
   TraceShape shape;
   shape.q_heads = 6;
   shape.kv_heads = 2;

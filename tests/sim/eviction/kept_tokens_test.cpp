@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "kvsieve/sim/eviction_replay.h"
 #include "kvsieve/traces/synth.h"
+#include "traces/temporary_folder.h"
 
 namespace kvsieve::sim {
 namespace {
@@ -14,17 +14,14 @@ namespace {
 constexpr std::int64_t kPromptTokens = 300;
 
 TEST(KeptTokens, T28_WindowClosesEachSegmentAndSinksOpenIt) {
-  const std::filesystem::path path =
-      std::filesystem::path(testing::TempDir()) / "kept_tokens_test.kvtrace";
-  traces::synthesize(path, {.layers = 2,
-                            .q_heads = 6,
-                            .kv_heads = 2,
-                            .head_dim = 16,
-                            .prompt_tokens = kPromptTokens,
-                            .decode_tokens = 2,
-                            .overwrite = true});
-  const traces::Trace trace = traces::Trace::open(path);
-  std::filesystem::remove(path);
+  const kvsieve::tests::TemporaryFolder folder;
+  traces::synthesize(folder / "trace", {.layers = 2,
+                                        .q_heads = 6,
+                                        .kv_heads = 2,
+                                        .head_dim = 16,
+                                        .prompt_tokens = kPromptTokens,
+                                        .decode_tokens = 2});
+  const traces::Trace trace = traces::Trace::open(folder / "trace");
   for (const EvictionMethod& preset : eviction_presets()) {
     if (preset.scorer == Scorer::kNone) {
       continue;
