@@ -1,12 +1,26 @@
-# CUDA is optional: a build without nvcc has every CPU feature. Targets with device code ask
-# KVSIEVE_HAS_CUDA, which says whether nvcc works here (a GPU is never needed to build).
+# CUDA is optional: a build without nvcc has the cpu and simt backends. With nvcc the same device
+# sources are also compiled for GPUs (a GPU is never needed to build).
 
 include(CheckLanguage)
 check_language(CUDA)
-if(CMAKE_CUDA_COMPILER)
+# Sanitizers are for host code: the simt backend runs the kernels' source under them.
+if(CMAKE_CUDA_COMPILER AND KVSIEVE_SANITIZER STREQUAL "")
+  set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100-real 100-virtual CACHE STRING
+      "GPU architectures to compile for")
+  enable_language(CUDA)
   set(KVSIEVE_HAS_CUDA ON)
-  message(STATUS "CUDA compiler: ${CMAKE_CUDA_COMPILER}")
+  message(STATUS "CUDA compiler: ${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPILER_VERSION}")
 else()
   set(KVSIEVE_HAS_CUDA OFF)
-  message(STATUS "CUDA compiler: none (the cpu backend needs none)")
+  message(STATUS "CUDA compiler: not used (the cpu and simt backends need none)")
 endif()
+
+if(KVSIEVE_CCACHE AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
+  set(CMAKE_CUDA_COMPILER_LAUNCHER "${KVSIEVE_CCACHE}")
+endif()
+
+function(kvsieve_cuda_target_defaults target)
+  # CMake 3.25 does not know that nvcc 13 speaks C++20 and would drop the standard silently.
+  set(options -std=c++20 --expt-relaxed-constexpr -lineinfo)
+  target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:${options}>")
+endfunction()

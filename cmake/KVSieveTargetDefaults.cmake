@@ -12,15 +12,17 @@ endif()
 function(kvsieve_target_defaults target)
   target_compile_features(${target} PUBLIC cxx_std_20)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
-  target_compile_options(${target} PRIVATE
+  set(warnings
     -Wall -Wextra -Wshadow -Wold-style-cast -Wnon-virtual-dtor -Woverloaded-virtual -Wformat=2
     -Wcast-qual -Wundef -Wvla
     # GCC 12 warns of overlapping copies inside std::string's own operator+ (its bug 105651).
     -Wno-restrict
     # Members left out of a designated initialiser keep their defaults, which is the point of it.
     -Wno-missing-field-initializers)
+  target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${warnings}>")
   if(KVSIEVE_WARNINGS_AS_ERRORS)
-    target_compile_options(${target} PRIVATE -Werror)
+    target_compile_options(${target} PRIVATE
+      "$<$<COMPILE_LANGUAGE:CXX>:-Werror>" "$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings>")
   endif()
   if(KVSIEVE_SANITIZER STREQUAL "address")
     target_compile_options(${target} PUBLIC

@@ -1,0 +1,115 @@
+#pragma once
+// Device memory, streams and events: one set of calls, which the CUDA runtime implements in
+// exec/cuda and the host SIMT executor in exec/simt. It needs no CUDA header, so that host code and
+// tests can use it.
+//
+// Everything lives in the namespace of one backend, simt_ or cuda_, so that a process may hold both
+// (docs/design.md, "Backends").
+
+#ifndef KVSIEVE_BACKEND_NS
+#error "define KVSIEVE_BACKEND_NS as simt_ or cuda_: link kvsieve::kernels_simt or _cuda"
+#endif
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
+
+/// Why kernels cannot run here, in one line ("no CUDA device: ..."), or nothing if they can.
+[[nodiscard]] std::optional<std::string> why_unavailable();
+
+/// A queue of copies and kernels that run in order, concurrently with other streams. The device
+/// that is current when it is made is its device.
+/// Throws Error(kMissingCapability) if there is no device, Error(kInternal) for a failed call.
+class Stream {
+ public:
+  Stream();
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  /// Waits for everything enqueued so far; throws what went wrong in it.
+  void synchronize();
+  /// The backend's own handle (cudaStream_t, or the executor's queue).
+  [[nodiscard]] void* handle() const noexcept { return m_handle; }
+
+ private:
+  void* m_handle = nullptr;
+};
+
+/// A point in a stream that other streams can wait for.
+class Event {
+ public:
+  Event();
+  ~Event();
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+
+  /// Marks the end of what `stream` holds now.
+  void record(Stream& stream);
+  /// Makes everything that is enqueued on `stream` from now on wait for the recorded point.
+  void block(Stream& stream) const;
+  /// Waits on the host for the recorded point.
+  void synchronize() const;
+
+ private:
+  void* m_handle = nullptr;
+};
+
+/// Device memory, aligned to 256 bytes, contents undefined. Throws Error(kMissingCapability) with
+/// the bytes asked for if there is not enough.
+[[nodiscard]] void* allocate_device(std::size_t bytes);
+void free_device(void* memory) noexcept;
+
+/// Copies between host and device, ordered in `stream`. Host memory must stay valid and unchanged
+/// until the stream is synchronised.
+void copy_to_device(void* target, const void* source, std::size_t bytes, Stream& stream);
+void copy_to_host(void* target, const void* source, std::size_t bytes, Stream& stream);
+void copy_on_device(void* target, const void* source, std::size_t bytes, Stream& stream);
+/// Sets every byte to `value`.
+void fill_device(void* target, unsigned char value, std::size_t bytes, Stream& stream);
+
+/// `size()` elements of device memory that this object owns.
+template <class T>
+class DeviceBuffer {
+ public:
+  DeviceBuffer() = default;
+  explicit DeviceBuffer(std::size_t size)
+      : m_data(static_cast<T*>(allocate_device(size * sizeof(T)))), m_size(size) {}
+  /// Uploads host elements and waits for the copy.
+  DeviceBuffer(std::span<const T> elements, Stream& stream) : DeviceBuffer(elements.size()) {
+    copy_to_device(m_data, elements.data(), elements.size_bytes(), stream);
+    stream.synchronize();
+  }
+  ~DeviceBuffer() { free_device(m_data); }
+  DeviceBuffer(DeviceBuffer&& other) noexcept
+      : m_data(std::exchange(other.m_data, nullptr)), m_size(std::exchange(other.m_size, 0)) {}
+  DeviceBuffer& operator=(DeviceBuffer&& other) noexcept {
+    std::swap(m_data, other.m_data);
+    std::swap(m_size, other.m_size);
+    return *this;
+  }
+
+  [[nodiscard]] T* data() const noexcept { return m_data; }
+  [[nodiscard]] std::size_t size() const noexcept { return m_size; }
+  [[nodiscard]] std::size_t size_bytes() const noexcept { return m_size * sizeof(T); }
+
+  /// Everything in it, after waiting for the stream.
+  [[nodiscard]] std::vector<T> download(Stream& stream) const {
+    std::vector<T> elements(m_size);
+    copy_to_host(elements.data(), m_data, size_bytes(), stream);
+    stream.synchronize();
+    return elements;
+  }
+
+ private:
+  T* m_data = nullptr;
+  std::size_t m_size = 0;
+};
+
+}  // namespace kvsieve::kernels::KVSIEVE_BACKEND_NS

@@ -1,0 +1,53 @@
+#pragma once
+// The KV cache of a layer after eviction: every head keeps a number of tokens of its own.
+//
+// A segment is one KV head of one sequence (segment = sequence * Hkv + KV head). Its rows are
+// consecutive in K and V [rows, d] and followed by slack, so that decoded tokens are appended in
+// place; or they lie in pages of fixed size that a table lists.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kvsieve/traces/dtype.h"
+
+namespace kvsieve::kernels {
+
+/// Where the segments of a contiguous ragged cache lie.
+struct RaggedLayout {
+  std::vector<std::int64_t> offsets;  ///< [S + 1] first row of each segment, then all rows
+  std::vector<std::int32_t> lengths;  ///< [S] live rows; the others of a segment are slack
+
+  [[nodiscard]] std::int64_t segments() const {
+    return static_cast<std::int64_t>(lengths.size());
+  }
+  [[nodiscard]] std::int64_t rows() const { return offsets.empty() ? 0 : offsets.back(); }
+};
+
+/// Pointers to a ragged cache, in host memory for the cpu backend and in device memory for the
+/// others. Keys are stored after RoPE. Rows start at multiples of 16 bytes.
+struct RaggedCacheView {
+  void* keys = nullptr;    ///< [rows, d]
+  void* values = nullptr;  ///< [rows, d]
+  traces::DType dtype = traces::DType::kF16;
+  std::int64_t head_dim = 0;
+  std::int64_t segments = 0;
+  const std::int64_t* offsets = nullptr;  ///< [S + 1], contiguous layout only
+  std::int32_t* lengths = nullptr;        ///< [S] live tokens of each segment
+
+  // Paged layout: token j of segment s is row pages[s, j / page_rows] * page_rows + j % page_rows.
+  const std::int32_t* pages = nullptr;  ///< [S, pages_per_segment], null if contiguous
+  std::int64_t pages_per_segment = 0;
+  std::int64_t page_rows = 0;  ///< a power of two
+};
+
+/// The row of token j of segment s.
+[[nodiscard]] constexpr std::int64_t row_of(const RaggedCacheView& cache, std::int64_t s,
+                                            std::int64_t j) {
+  return cache.pages == nullptr
+             ? cache.offsets[s] + j
+             : cache.pages[s * cache.pages_per_segment + j / cache.page_rows] * cache.page_rows +
+                   j % cache.page_rows;
+}
+
+}  // namespace kvsieve::kernels
