@@ -43,6 +43,8 @@ __device__ inline bool is_finite_key(unsigned key) {
   return key - kLowest < kFiniteKeys;
 }
 
+inline constexpr unsigned kNoPlace = 0xffffffffU;
+
 template <int Pass>
 __global__ void __launch_bounds__(kSelectThreads) count_layer_digits(AllocationParams params) {
   __shared__ unsigned histogram[kSelectMaxBins];
@@ -52,13 +54,15 @@ __global__ void __launch_bounds__(kSelectThreads) count_layer_digits(AllocationP
   clear_histogram(histogram);
   __syncthreads();
   if constexpr (Pass == 0) {
+    unsigned first_bad = kNoPlace;
     for_each_key(chunk, [&](unsigned key, unsigned place) {
-      if (!is_finite_key(key)) {
-        atomicMin(params.first_not_finite,
-                  static_cast<unsigned long long>(row) * params.m + (place - chunk.shift));
-      }
+      first_bad = is_finite_key(key) ? first_bad : min(first_bad, place);
       atomicAdd(&histogram[Digit<0>::of(key)], 1U);
     });
+    if (first_bad != kNoPlace) {
+      atomicMin(params.first_not_finite,
+                static_cast<unsigned long long>(row) * params.m + (first_bad - chunk.shift));
+    }
   } else {
     count_digits<Pass>(chunk, params.prefixes[row / params.heads], histogram);
   }

@@ -71,10 +71,9 @@ template <class T>
 __device__ inline RowChunk<T> chunk_of_row(const T* row, unsigned m, unsigned chunk,
                                            unsigned chunk_tokens) {
   static_assert(sizeof(T) == 4);
-  const auto address = reinterpret_cast<std::uintptr_t>(row);
   RowChunk<T> result;
-  result.shift = static_cast<unsigned>(address / sizeof(T)) % kVector;
-  result.base = reinterpret_cast<const T*>(address - result.shift * sizeof(T));
+  result.shift = static_cast<unsigned>(reinterpret_cast<std::uintptr_t>(row) / sizeof(T)) % kVector;
+  result.base = row - result.shift;
   result.begin = chunk * chunk_tokens;
   result.first = max(result.begin, result.shift);
   result.last = min(result.begin + chunk_tokens, result.shift + m);

@@ -91,18 +91,9 @@ __global__ void __launch_bounds__(kSelectThreads) scan_offsets(SelectionParams p
   }
 }
 
-/// The key of a product. Its sign of zero goes in integers: an addition of zero could be fused with
-/// the multiplication, which then rounds once where the CPU rounds twice.
-__device__ inline unsigned product_key(float score, float norm) {
-  constexpr unsigned kMinusZero = 0x80000000U;
-  const unsigned bits = __float_as_uint(score * norm);
-  if (bits == kMinusZero) {
-    return kMinusZero;
-  }
-  return (bits & kMinusZero) != 0 ? ~bits : bits | kMinusZero;
-}
-
 /// Writes the second stage's keys of a chunk: the first stage's tokens stand above every score.
+/// __fmul_rn keeps the product from being fused with rank_key's addition, which would round once
+/// where the CPU rounds twice.
 __device__ inline void write_keys(const SelectionParams& params, std::int64_t unit,
                                   const RowChunk<float>& chunk, Rank threshold, RankCounts before,
                                   SelectShared& shared) {
@@ -111,7 +102,7 @@ __device__ inline void write_keys(const SelectionParams& params, std::int64_t un
   unsigned* keys = params.keys + unit * params.key_stride;
   for_each_ranked(chunk, threshold, before, shared, [&](unsigned place, bool selected, unsigned) {
     const unsigned token = place - chunk.shift;
-    keys[token] = selected ? kFirstStage : product_key(chunk.base[place], norms[token]);
+    keys[token] = selected ? kFirstStage : rank_key(__fmul_rn(chunk.base[place], norms[token]));
   });
 }
 
