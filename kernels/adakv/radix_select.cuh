@@ -166,7 +166,7 @@ struct Rank {
 
 /// What a block that searches and scans needs in shared memory.
 struct SelectShared {
-  unsigned histogram[kSelectMaxBins];
+  alignas(16) unsigned histogram[kSelectMaxBins];  // read as vectors
   unsigned long long wide_sums[kSelectWarps];
   unsigned sums[kSelectWarps];
   Rank found;
