@@ -2,6 +2,7 @@
 set(device_sources
   adakv/budget_allocation.cu
   adakv/token_selection.cu
+  adakv/window_scores.cu
   adakv/eviction_loss.cu
   adakv/projected_loss.cu
   attention/value_norms.cu
