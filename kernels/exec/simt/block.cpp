@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "exec/simt/place.h"
 #include "exec/simt/static_shared.h"
 
 namespace kvsieve::simt {
@@ -18,12 +19,6 @@ namespace {
 
 /// What uninitialised memory holds: NaN as a float, -1 as an integer.
 constexpr int kPoison = 0xff;
-
-std::string place(const std::source_location& where) {
-  std::string_view file = where.file_name();
-  file.remove_prefix(file.rfind('/') + 1);
-  return fmt::format("{}:{}", file, where.line());
-}
 
 bool same_place(const std::source_location& a, const std::source_location& b) {
   return a.line() == b.line() && a.column() == b.column() &&
@@ -413,6 +408,11 @@ void Block::stop_waited_for() {
 
 void Block::stop(std::string message) {
   m_error = std::move(message);
+  // What the threads that wait did is over as well.
+  acquire(&m_barrier_arrival);
+  for (char& arrival : m_lane_arrival) {
+    acquire(&arrival);
+  }
   release(m_launch->done);
   Thread& self = *t_thread;
   Fiber::finish(self.fiber, m_host);

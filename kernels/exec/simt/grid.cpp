@@ -255,6 +255,17 @@ void run_in_fresh_threads(Grid& grid) {
   pthread_attr_destroy(&attributes);
 }
 
+/// Launches since the order was set, so that a random order can be had again. Callers take turns.
+std::uint64_t next_launch_number() {
+  static std::uint64_t epoch = 0;
+  static std::uint64_t number = 0;
+  if (epoch != order_epoch()) {
+    epoch = order_epoch();
+    number = 0;
+  }
+  return number++;
+}
+
 }  // namespace
 
 void check_launch(const std::string& name, const kernels::LaunchConfig& config) {
@@ -281,9 +292,8 @@ void check_launch(const std::string& name, const kernels::LaunchConfig& config) 
 
 void run_grid(const std::string& name, const kernels::LaunchConfig& config,
               const std::function<void()>& body) {
-  static std::uint64_t launches = 0;
   char done = 0;
-  Grid grid({name, config, body, current_order(), launches++, &done});
+  Grid grid({name, config, body, current_order(), next_launch_number(), &done});
   if (kThreadSanitizer) {
     run_in_fresh_threads(grid);
     acquire(&done);

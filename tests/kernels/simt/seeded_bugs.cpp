@@ -223,6 +223,29 @@ __global__ void local_array_overrun(const int* in, int* out) {
   out[threadIdx.x] = history[(in[0] + 2) % 4] + history[kBug ? in[0] + 3 : 0];
 }
 
+/// The same beyond what a compiler knows the size of.
+__device__ [[gnu::noinline]] int element(const int* values, int index) {
+  return values[index];
+}
+
+template <bool kBug>
+__global__ void static_overrun_by_pointer(const int* in, int* out) {
+  __shared__ int values[kThreads];
+  values[threadIdx.x] = in[threadIdx.x];
+  __syncthreads();
+  const int last = static_cast<int>(kThreads) - 1;
+  out[threadIdx.x] = element(values, last - static_cast<int>(threadIdx.x) + (kBug ? 1 : 0));
+}
+
+template <bool kBug>
+__global__ void local_overrun_by_pointer(const int* in, int* out) {
+  int history[4];
+  for (int i = 0; i < 4; ++i) {
+    history[i] = in[threadIdx.x] + i;
+  }
+  out[threadIdx.x] = element(history, kBug ? 4 : 3) - 3;
+}
+
 template <bool kBug>
 __global__ void misaligned_load(const int* in, int* out) {
   const int4 four = *reinterpret_cast<const int4*>(in + (kBug ? 1 : 4));
@@ -489,6 +512,8 @@ const Case kCases[] = {
     KERNEL_CASE(global_overrun, ({{2}, {kThreads}}), 100, numbers(100)),
     KERNEL_CASE(off_by_one_tail, ({{2}, {kThreads}}), 100, numbers(100)),
     KERNEL_CASE(local_array_overrun, ONE_BLOCK, kThreads, local_sums()),
+    KERNEL_CASE(static_overrun_by_pointer, ONE_BLOCK, kThreads, reversed(kThreads)),
+    KERNEL_CASE(local_overrun_by_pointer, ONE_BLOCK, kThreads, numbers(kThreads)),
     KERNEL_CASE(misaligned_load, ({{1}, {1}}), 8, {5}),
     KERNEL_CASE(misaligned_async_copy, ONE_BLOCK, kThreads, numbers(16)),
     KERNEL_CASE(uninitialised_static_shared, ONE_BLOCK, kThreads, {32, 32}),
