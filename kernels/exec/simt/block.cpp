@@ -120,7 +120,10 @@ void Block::set_up_thread(unsigned rank) {
   const StackPool::Stack stack = m_stacks.get(rank);
   thread.fiber.prepare(&thread_main, stack.begin, stack.bytes);
   if (kThreadSanitizer) {
-    thread.fiber.set_name((headline() + ", " + describe(thread)).c_str());
+    // ThreadSanitizer cuts names after 63 characters.
+    thread.fiber.set_name(
+        fmt::format("block {}, {} of {}", to_text(m_index), describe(thread), m_launch->name)
+            .c_str());
   }
   make_ready(thread.warp, 1U << thread.lane);
 }

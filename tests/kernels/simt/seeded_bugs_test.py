@@ -29,7 +29,7 @@ def report(message):
     return rf"kvsieve: in kernel \w+.*, block \(\d+,\d+,\d+\), {THREAD}:\n(.*\n)*.*{message}"
 
 
-RACE = rf"ThreadSanitizer: data race(.*\n)*.*'kernel \w+<true>, block \(\d+,\d+,\d+\), {THREAD}'"
+RACE = rf"ThreadSanitizer: data race(.*\n)*.*Thread T\d+ 'block \(\d+,\d+,\d+\), {THREAD} of \w+"
 
 FINDS = {
     # Missing synchronisation.
