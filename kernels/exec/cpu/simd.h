@@ -11,6 +11,8 @@
 
 namespace kvsieve::kernels {
 
+struct DecodeBlock;
+
 /// Columns of a panel.
 inline constexpr std::int64_t kPanelWidth = 16;
 
@@ -69,6 +71,10 @@ struct SimdOps {
   /// IEEE binary16 and bfloat16 to fp32, exact; source may have any alignment.
   void (*half_to_float)(const void* source, float* out, std::int64_t n);
   void (*bfloat_to_float)(const void* source, float* out, std::int64_t n);
+
+  std::int64_t lanes;  ///< floats of a vector
+  /// Takes one block of tokens into running softmax attention (exec/cpu/decode_block.h).
+  void (*decode_block)(const DecodeBlock& block);
 };
 
 /// The implementation for this machine: the best it supports, or what the environment variable
