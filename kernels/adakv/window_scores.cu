@@ -62,7 +62,7 @@ LaunchConfig tile_config(const WindowScoresArgs& args, unsigned blocks) {
 
 void require(bool condition, const char* what) {
   if (!condition) {
-    throw Error(ErrorKind::kInternal, fmt::format("{}: {}", kOperation, what));
+    throw Error(ErrorKind::kInternal, std::string(kOperation) + ": " + what);
   }
 }
 
@@ -74,9 +74,8 @@ void validate(const WindowScoresArgs& args) {
   require_group(kOperation, args.group);
   const std::int64_t kernel = pooling_kernel(args.pooling);
   if (kernel < 1 || kernel > kMaxPoolingKernel || kernel % 2 == 0) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("{}: pooling over {} tokens has no kernel, supported: odd, 1 to {}",
-                            kOperation, kernel, kMaxPoolingKernel));
+    throw_unsupported(kOperation, "pooling over " + std::to_string(kernel) + " tokens",
+                      "odd, 1 to " + std::to_string(kMaxPoolingKernel));
   }
   const auto element_bytes = static_cast<std::int64_t>(traces::size_of(args.dtype));
   const auto is_whole = [&](std::int64_t stride) {
@@ -116,10 +115,13 @@ WindowProblem problem_of(const WindowScoresArgs& args) {
 template <class T, int D>
 void enqueue(const WindowScoresArgs& args, Stream& stream) {
   const WindowProblem problem = problem_of(args);
+  const std::int64_t kernel = pooling_kernel(args.pooling);
   const ScoreStages stages{.by_kv_head = args.unit == ScoreUnit::kKvHead,
                            .reduce = args.reduce,
                            .pooling = args.pooling.kind,
-                           .pooling_kernel = static_cast<int>(pooling_kernel(args.pooling))};
+                           .pooling_kernel = static_cast<int>(kernel),
+                           .reach = static_cast<int>(kernel / 2),
+                           .tile_columns = static_cast<int>(window_scores_tile_columns(args))};
   const auto* queries = static_cast<const T*>(args.queries);
   const auto* keys = static_cast<const T*>(args.keys);
   auto* tile_statistics = static_cast<RowStatistics*>(args.workspace);
