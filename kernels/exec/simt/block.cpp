@@ -27,7 +27,12 @@ std::string place(const std::source_location& where) {
 
 bool same_place(const std::source_location& a, const std::source_location& b) {
   return a.line() == b.line() && a.column() == b.column() &&
-         std::string_view(a.file_name()) == b.file_name();
+         (a.file_name() == b.file_name() || std::string_view(a.file_name()) == b.file_name());
+}
+
+/// Instantiations of one operation in several files have several functions.
+bool same_operation(const WarpOperation& a, const WarpOperation& b) {
+  return a.combine == b.combine || std::string_view(a.name) == b.name;
 }
 
 std::string to_text(const Index3& index) {
@@ -79,8 +84,8 @@ void Block::set_up(const Launch& launch, Index3 index) {
     Thread& thread = m_threads[i];
     thread.block = this;
     thread.index = {i % extent.x, i / extent.x % extent.y, i / extent.x / extent.y};
-    thread.warp = i / kLanes;
-    thread.lane = i % kLanes;
+    thread.warp = static_cast<std::uint8_t>(i / kLanes);
+    thread.lane = static_cast<std::uint8_t>(i % kLanes);
     thread.state = Thread::State::kReady;
     thread.copies.clear();
     thread.committed_groups = 0;
@@ -150,10 +155,11 @@ void Block::wait() {
   Thread* self = t_thread;
   Thread* next = pick_next();
   if (next == nullptr) {
-    stop(fmt::format("{}: deadlock: {}", headline(), describe_waiting()));
+    stop_deadlock();
   }
   t_thread = next;
   Fiber::switch_to(self->fiber, next->fiber);
+  self->state = Thread::State::kReady;
 }
 
 void Block::exit_thread() {
@@ -167,7 +173,7 @@ void Block::exit_thread() {
   }
   Thread* next = pick_next();
   if (next == nullptr && m_exited < m_thread_count) {
-    stop(fmt::format("{}: deadlock: {}", headline(), describe_waiting()));
+    stop_deadlock();
   }
   t_thread = next;
   Fiber::finish(self.fiber, next == nullptr ? m_host : next->fiber);
@@ -222,9 +228,6 @@ void Block::release_barrier() {
   m_at_barrier = 0;
   m_vote_result = m_vote_value;
   const unsigned warps = (m_thread_count + kLanes - 1) / kLanes;
-  for (unsigned i = 0; i < m_thread_count; ++i) {
-    m_threads[i].state = Thread::State::kReady;
-  }
   for (unsigned warp = 0; warp < warps; ++warp) {
     const unsigned lanes = std::min(kLanes, m_thread_count - warp * kLanes);
     make_ready(warp, kAllLanes >> (kLanes - lanes));
@@ -263,8 +266,8 @@ void Block::check_partners(const Warp& warp, const Thread& self) {
   for (unsigned lanes = self.mask & warp.waiting; lanes != 0; lanes &= lanes - 1) {
     const Thread& other = lane_of(self, lowest(lanes));
     const bool waits_for_self = (other.mask >> self.lane & 1U) != 0;
-    if (waits_for_self && (other.mask != self.mask ||
-                           std::string_view(other.operation->name) != self.operation->name)) {
+    if (waits_for_self &&
+        (other.mask != self.mask || !same_operation(*other.operation, *self.operation))) {
       fail(fmt::format("lanes of a warp wait for each other in different operations: "
                        "{} in {}(mask {:08x}) at {} and {} in {}(mask {:08x}) at {}",
                        describe(self), self.operation->name, self.mask, place(self.where),
@@ -274,13 +277,26 @@ void Block::check_partners(const Warp& warp, const Thread& self) {
   }
 }
 
-bool Block::complete(const Warp& warp, const Thread& self) const {
+/// Adds `self` to the lanes that wait; true if all that it waits for are there.
+bool Block::arrive(Warp& warp, const Thread& self) {
+  const unsigned before = warp.waiting;
+  warp.waiting |= 1U << self.lane;
+  if (before == 0) {
+    warp.uniform = true;
+    warp.mask = self.mask;
+    warp.operation = *self.operation;
+  } else if (warp.uniform) {
+    warp.uniform = self.mask == warp.mask && same_operation(*self.operation, warp.operation);
+  }
+  if (warp.uniform) {
+    return warp.waiting == self.mask;
+  }
+  check_partners(warp, self);
   if ((warp.waiting & self.mask) != self.mask) {
     return false;
   }
-  const Thread* lanes = &m_threads[self.warp * kLanes];
   for (unsigned rest = self.mask; rest != 0; rest &= rest - 1) {
-    if (lanes[lowest(rest)].mask != self.mask) {
+    if (lane_of(self, lowest(rest)).mask != self.mask) {
       return false;
     }
   }
@@ -292,33 +308,35 @@ void Block::warp_exchange(const WarpOperation& operation, unsigned mask, void* p
   Thread& self = *t_thread;
   check_mask(self, mask, operation, where);
   Warp& warp = m_warps[self.warp];
-  self.state = Thread::State::kInWarpOperation;
   self.operation = &operation;
   self.mask = mask;
   self.payload = payload;
   self.where = where;
-  check_partners(warp, self);
-  warp.waiting |= 1U << self.lane;
   release(&m_lane_arrival[self.rank()]);
-  if (!complete(warp, self)) {
+  if (arrive(warp, self)) {
+    complete(warp, self);
+  } else {
+    self.state = Thread::State::kInWarpOperation;
     wait();
     acquire(&m_lane_departure[self.rank()]);
-    return;
   }
+}
+
+/// Runs the operation that `self` was the last to come to, and lets the others go.
+void Block::complete(Warp& warp, const Thread& self) {
   std::array<void*, kLanes> payloads{};
-  for (unsigned rest = mask; rest != 0; rest &= rest - 1) {
+  for (unsigned rest = self.mask; rest != 0; rest &= rest - 1) {
     Thread& other = lane_of(self, lowest(rest));
     payloads[other.lane] = other.payload;
     acquire(&m_lane_arrival[other.rank()]);
   }
-  operation.combine(payloads.data(), mask);
-  for (unsigned rest = mask; rest != 0; rest &= rest - 1) {
+  self.operation->combine(payloads.data(), self.mask);
+  for (unsigned rest = self.mask; rest != 0; rest &= rest - 1) {
     Thread& other = lane_of(self, lowest(rest));
-    other.state = Thread::State::kReady;
     release(&m_lane_departure[other.rank()]);
   }
-  warp.waiting &= ~mask;
-  const unsigned others = mask & ~(1U << self.lane);
+  warp.waiting &= ~self.mask;
+  const unsigned others = self.mask & ~(1U << self.lane);
   if (others != 0) {
     make_ready(self.warp, others);
   }
@@ -326,6 +344,10 @@ void Block::warp_exchange(const WarpOperation& operation, unsigned mask, void* p
 
 void Block::fail(const std::string& message, const std::source_location& where) {
   stop(fmt::format("{}, {}, {}: {}", headline(), describe(*t_thread), place(where), message));
+}
+
+void Block::stop_deadlock() {
+  stop(fmt::format("{}: deadlock: {}", headline(), describe_waiting()));
 }
 
 void Block::stop(std::string message) {
@@ -347,6 +369,9 @@ std::string Block::describe_waiting() const {
   std::map<std::string, std::vector<unsigned>> groups;
   for (unsigned i = 0; i < m_thread_count; ++i) {
     const Thread& thread = m_threads[i];
+    if ((m_warps[thread.warp].ready >> thread.lane & 1U) != 0) {
+      continue;
+    }
     switch (thread.state) {
       case Thread::State::kReady:
         break;

@@ -48,21 +48,21 @@ struct WarpOperation {
 
 class Block;
 
-/// A CUDA thread.
-struct Thread {
+/// A CUDA thread. What a switch touches shares a cache line.
+struct alignas(64) Thread {
   enum class State : std::uint8_t { kReady, kAtBarrier, kInWarpOperation, kExited };
 
   Fiber fiber;
   Block* block = nullptr;
   Index3 index;
-  unsigned warp = 0;
-  unsigned lane = 0;
+  std::uint8_t warp = 0;
+  std::uint8_t lane = 0;
   State state = State::kReady;
   // Where and for whom it waits.
-  const WarpOperation* operation = nullptr;
+  std::source_location where;
   unsigned mask = 0;
   void* payload = nullptr;
-  std::source_location where;
+  const WarpOperation* operation = nullptr;
   std::vector<PendingCopy> copies;
   std::uint32_t committed_groups = 0;
   // Fences order atomics only where ThreadSanitizer watches (intrinsics/atomics.h).
@@ -113,6 +113,10 @@ class Block {
     unsigned ready = 0;    ///< lanes that can run
     unsigned waiting = 0;  ///< lanes in a warp operation
     unsigned exited = 0;
+    // As long as all waiting lanes are in the same operation with the same mask, these tell it.
+    bool uniform = true;
+    unsigned mask = 0;
+    WarpOperation operation{};
   };
 
   static void thread_main();
@@ -124,10 +128,13 @@ class Block {
   [[noreturn]] void exit_thread();
   void check_mask(const Thread& self, unsigned mask, const WarpOperation& operation,
                   const std::source_location& where);
-  bool complete(const Warp& warp, const Thread& self) const;
+  bool arrive(Warp& warp, const Thread& self);
+  void complete(Warp& warp, const Thread& self);
   void check_partners(const Warp& warp, const Thread& self);
   void release_barrier();
-  [[noreturn]] void stop(std::string message);
+  // Apart from the code that calls it, whose frames stay small.
+  [[noreturn, gnu::cold, gnu::noinline]] void stop_deadlock();
+  [[noreturn, gnu::cold, gnu::noinline]] void stop(std::string message);
   [[nodiscard]] std::string describe(const Thread& thread) const;
   [[nodiscard]] std::string describe_waiting() const;
   [[nodiscard]] std::string headline() const;

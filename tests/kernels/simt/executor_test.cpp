@@ -7,7 +7,7 @@
 #include "exec/device/numeric.cuh"
 #include "exec/device/warp.cuh"
 #include "kvsieve/traces/error.h"
-#include "tests/kernels/device/orders.h"
+#include "kernels/device/orders.h"
 
 namespace kvsieve::kernels::simt_ {
 namespace {
