@@ -62,7 +62,7 @@ LaunchConfig tile_config(const WindowScoresArgs& args, unsigned blocks) {
 
 void require(bool condition, const char* what) {
   if (!condition) {
-    throw Error(ErrorKind::kInternal, std::string(kOperation) + ": " + what);
+    throw Error(ErrorKind::kInternal, fmt::format("{}: {}", kOperation, what));
   }
 }
 
@@ -74,8 +74,9 @@ void validate(const WindowScoresArgs& args) {
   require_group(kOperation, args.group);
   const std::int64_t kernel = pooling_kernel(args.pooling);
   if (kernel < 1 || kernel > kMaxPoolingKernel || kernel % 2 == 0) {
-    throw_unsupported(kOperation, "pooling over " + std::to_string(kernel) + " tokens",
-                      "odd, 1 to " + std::to_string(kMaxPoolingKernel));
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: pooling over {} tokens has no kernel, supported: odd, 1 to {}",
+                            kOperation, kernel, kMaxPoolingKernel));
   }
   const auto element_bytes = static_cast<std::int64_t>(traces::size_of(args.dtype));
   const auto is_whole = [&](std::int64_t stride) {

@@ -1,26 +1,19 @@
 #pragma once
 // From run-time dtypes and head sizes to the kernels' template arguments. What is not there is
-// named together with what is. Messages are joined by hand, because nvcc cannot compile fmt.
+// named together with what is.
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <array>
 #include <cstdint>
-#include <string>
 #include <string_view>
-#include <utility>
 
 #include "kvsieve/kernels/device_support.h"
 #include "kvsieve/traces/dtype.h"
 #include "kvsieve/traces/error.h"
 
 namespace kvsieve::kernels {
-
-/// Throws Error(kUsage) "operation: what has no kernel, supported: list".
-[[noreturn]] inline void throw_unsupported(std::string_view operation, std::string_view what,
-                                           std::string_view supported) {
-  std::string text(operation);
-  text.append(": ").append(what).append(" has no kernel, supported: ").append(supported);
-  throw Error(ErrorKind::kUsage, text);
-}
 
 /// Calls body.template operator()<D>() with D == head_dim.
 /// Throws Error(kUsage) naming operation, value and the supported head sizes.
@@ -32,19 +25,18 @@ void dispatch_head_dim(std::string_view operation, std::int64_t head_dim, const 
             ...);
   }(std::make_index_sequence<kDeviceHeadDims.size()>());
   if (!found) {
-    std::string supported;
-    for (const std::int64_t size : kDeviceHeadDims) {
-      supported += (supported.empty() ? "" : ", ") + std::to_string(size);
-    }
-    throw_unsupported(operation, "head size " + std::to_string(head_dim), supported);
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: head size {} has no kernel, supported: {}", operation, head_dim,
+                            fmt::join(kDeviceHeadDims, ", ")));
   }
 }
 
 /// Throws Error(kUsage) naming operation, value and the supported groups unless there is a kernel.
 inline void require_group(std::string_view operation, std::int64_t group) {
   if (group < 1 || group > kDeviceMaxGroup) {
-    throw_unsupported(operation, "a group of " + std::to_string(group) + " query heads",
-                      "1 to " + std::to_string(kDeviceMaxGroup));
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: {} query heads a KV head have no kernel, supported: 1 to {}",
+                            operation, group, kDeviceMaxGroup));
   }
 }
 

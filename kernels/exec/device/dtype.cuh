@@ -20,7 +20,9 @@ void dispatch_dtype(std::string_view operation, traces::DType dtype, const Body&
     case traces::DType::kI32:
       break;
   }
-  throw_unsupported(operation, "dtype " + std::string(traces::name_of(dtype)), "F16, BF16, F32");
+  throw Error(ErrorKind::kUsage,
+              fmt::format("{}: dtype {} has no kernel, supported: F16, BF16, F32", operation,
+                          traces::name_of(dtype)));
 }
 
 }  // namespace kvsieve::kernels::KVSIEVE_BACKEND_NS
