@@ -1,5 +1,6 @@
 # The device sources: exec/simt compiles them with the host compiler, exec/cuda with nvcc.
 set(device_sources
+  adakv/window_scores.cu
   adakv/budget_allocation.cu
   adakv/token_selection.cu
   adakv/window_scores.cu
