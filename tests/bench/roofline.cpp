@@ -88,7 +88,7 @@ struct Loops {
 Loops loops() {
 #if defined(__x86_64__)
   const std::string_view isa = kernels::instruction_set();
-  if (isa == "avx512") {
+  if (isa.starts_with("avx512")) {
     return {fma_avx512, read_avx512};
   }
   if (isa == "avx2") {
