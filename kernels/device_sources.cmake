@@ -3,8 +3,10 @@ set(device_sources
   adakv/window_scores.cu
   adakv/budget_allocation.cu
   adakv/token_selection.cu
+  adakv/window_scores.cu
   adakv/eviction_loss.cu
   adakv/projected_loss.cu
   attention/value_norms.cu
+  adakv/cache_compaction.cu
 )
 list(TRANSFORM device_sources PREPEND "${CMAKE_CURRENT_LIST_DIR}/")

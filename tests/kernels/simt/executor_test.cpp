@@ -6,8 +6,8 @@
 #include "exec/device/device.cuh"
 #include "exec/device/numeric.cuh"
 #include "exec/device/warp.cuh"
-#include "kvsieve/traces/error.h"
 #include "kernels/device/orders.h"
+#include "kvsieve/traces/error.h"
 
 namespace kvsieve::kernels::simt_ {
 namespace {
