@@ -23,4 +23,7 @@ function(kvsieve_cuda_target_defaults target)
   # CMake 3.25 does not know that nvcc 13 speaks C++20 and would drop the standard silently.
   set(options -std=c++20 --expt-relaxed-constexpr -lineinfo)
   target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:${options}>")
+  # fmt takes nvcc for a compiler that can evaluate its format checks; it cannot.
+  target_compile_definitions(${target} PRIVATE
+    "$<$<COMPILE_LANGUAGE:CUDA>:FMT_CONSTEVAL=;FMT_USE_CONSTEXPR=1>")
 endfunction()

@@ -1,4 +1,9 @@
 # The device sources: exec/simt compiles them with the host compiler, exec/cuda with nvcc.
 set(device_sources
+  adakv/budget_allocation.cu
+  adakv/token_selection.cu
+  adakv/eviction_loss.cu
+  adakv/projected_loss.cu
+  attention/value_norms.cu
 )
 list(TRANSFORM device_sources PREPEND "${CMAKE_CURRENT_LIST_DIR}/")

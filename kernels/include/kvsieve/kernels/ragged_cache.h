@@ -18,11 +18,17 @@ struct RaggedLayout {
   std::vector<std::int64_t> offsets;  ///< [S + 1] first row of each segment, then all rows
   std::vector<std::int32_t> lengths;  ///< [S] live rows; the others of a segment are slack
 
-  [[nodiscard]] std::int64_t segments() const {
-    return static_cast<std::int64_t>(lengths.size());
-  }
+  [[nodiscard]] std::int64_t segments() const { return static_cast<std::int64_t>(lengths.size()); }
   [[nodiscard]] std::int64_t rows() const { return offsets.empty() ? 0 : offsets.back(); }
 };
+
+/// A layout of segments that hold budgets[s] rows and have room for `slack` more. Segments start at
+/// multiples of `alignment` rows; the rows skipped for that are slack too.
+/// Throws Error(kUsage) for a negative budget or slack, more than 2^31 - 1 rows in a segment, or an
+/// alignment below 1.
+/// @param budgets [S]
+[[nodiscard]] RaggedLayout make_ragged_layout(std::span<const std::int64_t> budgets,
+                                              std::int64_t slack = 0, std::int64_t alignment = 1);
 
 /// Pointers to a ragged cache, in host memory for the cpu backend and in device memory for the
 /// others. Keys are stored after RoPE. Rows start at multiples of 16 bytes.
@@ -36,6 +42,7 @@ struct RaggedCacheView {
   std::int32_t* lengths = nullptr;        ///< [S] live tokens of each segment
 
   // Paged layout: token j of segment s is row pages[s, j / page_rows] * page_rows + j % page_rows.
+  // A segment's pages are in order, and negative from the first that it does not have.
   const std::int32_t* pages = nullptr;  ///< [S, pages_per_segment], null if contiguous
   std::int64_t pages_per_segment = 0;
   std::int64_t page_rows = 0;  ///< a power of two
@@ -48,6 +55,17 @@ struct RaggedCacheView {
              ? cache.offsets[s] + j
              : cache.pages[s * cache.pages_per_segment + j / cache.page_rows] * cache.page_rows +
                    j % cache.page_rows;
+}
+
+/// Whether segment s has room for `rows` rows.
+[[nodiscard]] constexpr bool has_room(const RaggedCacheView& cache, std::int64_t s,
+                                      std::int64_t rows) {
+  if (cache.pages == nullptr) {
+    return rows <= cache.offsets[s + 1] - cache.offsets[s];
+  }
+  const std::int64_t needed = (rows + cache.page_rows - 1) / cache.page_rows;
+  return needed == 0 || (needed <= cache.pages_per_segment &&
+                         cache.pages[s * cache.pages_per_segment + needed - 1] >= 0);
 }
 
 }  // namespace kvsieve::kernels
