@@ -81,15 +81,16 @@ void pin_top(std::span<std::uint32_t> keys, std::int64_t heads, std::int64_t cou
     return;
   }
   const std::size_t m = keys.size() / static_cast<std::size_t>(heads);
-  for (std::size_t head = 0; head < static_cast<std::size_t>(heads); ++head) {
-    const std::span<std::uint32_t> row = keys.subspan(head * m, m);
-    RankThreshold threshold = select_threshold(row, count);
-    for (std::uint32_t& key : row) {
-      if (key > threshold.key || (key == threshold.key && threshold.ties-- > 0)) {
-        key = kPinned;
-      }
+  parallel_blocks(heads, 1, [&](std::int64_t head, std::int64_t) {
+    const std::span<std::uint32_t> row = keys.subspan(static_cast<std::size_t>(head) * m, m);
+    const RankThreshold threshold = select_threshold(row, count);
+    simd().pin_above(row.data(), static_cast<std::int64_t>(m), threshold.key);
+    auto tie = row.begin();
+    for (std::int64_t i = 0; i < threshold.ties; ++i) {
+      tie = std::find(tie, row.end(), threshold.key);
+      *tie = kPinned;
     }
-  }
+  });
 }
 
 std::int64_t divide_half_even(std::int64_t numerator, std::int64_t denominator) {
