@@ -7,6 +7,7 @@ set(device_sources
   adakv/eviction_loss.cu
   adakv/projected_loss.cu
   attention/value_norms.cu
+  attention/ragged_decode.cu
   adakv/cache_compaction.cu
 )
 list(TRANSFORM device_sources PREPEND "${CMAKE_CURRENT_LIST_DIR}/")
