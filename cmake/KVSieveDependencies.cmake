@@ -17,3 +17,8 @@ if(KVSIEVE_ENABLE_TESTS)
   endif()
   find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
 endif()
+
+if(KVSIEVE_ENABLE_BENCHMARKS)
+  find_package(benchmark 1.7 REQUIRED)
+  find_package(Threads REQUIRED)
+endif()

@@ -11,6 +11,8 @@
 
 namespace kvsieve::kernels {
 
+struct DecodeBlock;
+
 /// Columns of a panel.
 inline constexpr std::int64_t kPanelWidth = 16;
 
@@ -21,7 +23,7 @@ inline constexpr std::int64_t kPanelWidth = 16;
 
 /// One instruction set's implementation of the inner loops.
 struct SimdOps {
-  const char* name;  ///< "avx512", "avx2" or "baseline"
+  const char* name;  ///< "avx512bf16", "avx512", "avx2" or "baseline"
 
   /// c [rows, 16 * panels] (row stride ldc) = or += a [rows, depth] (row stride lda) times the
   /// panels; consecutive panels lie `panel_stride` floats apart.
@@ -48,6 +50,24 @@ struct SimdOps {
                           const float* bias, std::int64_t first_column, float* best,
                           std::int32_t* best_index);
 
+  /// As multiply, overwriting, of bfloat16 numbers with sums in fp32: panel p holds columns 16p ..
+  /// 16p+15 as [depth / 2][16][2], `panel_stride` numbers apart; depth is even, `a` has any
+  /// alignment. Products are exact, each sum of two of them is rounded at most twice; subnormal
+  /// numbers count as zero. Null where no instruction does it: convert and multiply instead.
+  void (*multiply_bfloat)(const std::uint16_t* a, std::int64_t lda, std::int64_t rows,
+                          const std::uint16_t* panels, std::int64_t panel_stride,
+                          std::int64_t panels_n, std::int64_t depth, float* c, std::int64_t ldc);
+
+  /// For each column c of x [rows, 16 * panels] (row stride ld): maxima[c] = scale * the largest,
+  /// x = exp(scale * x - maxima[c]), sums[c] = the sum of that over the rows, in ascending order.
+  /// scale > 0. Entries of -inf become 0; a column of nothing else has the maximum -inf, sum 0. The
+  /// exponential is exp_shift_sum's, of a difference that is rounded once.
+  void (*softmax_columns)(float* x, std::int64_t ld, std::int64_t rows, std::int64_t panels,
+                          float scale, float* maxima, float* sums);
+  /// out[i] += sum over c < n of x[i, c] * weights[c], i < rows (row stride ld).
+  void (*add_row_dots)(const float* x, std::int64_t ld, std::int64_t rows, const float* weights,
+                       std::int64_t n, float* out);
+
   /// sum of a[i] * b[i], i < n.
   float (*dot)(const float* a, const float* b, std::int64_t n);
   /// sum of a[index[i]] * b[index[i]], i < count.
@@ -59,6 +79,8 @@ struct SimdOps {
   float (*abs_sum)(const float* a, std::int64_t n);
   /// y[i] += factor * x[i], i < n.
   void (*axpy)(float factor, const float* x, float* y, std::int64_t n);
+  /// y[i] = the larger of y[i] and x[i], i < n.
+  void (*raise_to)(const float* x, float* y, std::int64_t n);
   /// The largest of x [n], n >= 1.
   float (*max)(const float* x, std::int64_t n);
   /// x[i] = exp(x[i] - shift), i < n; returns the sum. x[i] <= shift. The difference is rounded to
@@ -69,16 +91,37 @@ struct SimdOps {
   /// IEEE binary16 and bfloat16 to fp32, exact; source may have any alignment.
   void (*half_to_float)(const void* source, float* out, std::int64_t n);
   void (*bfloat_to_float)(const void* source, float* out, std::int64_t n);
+
+  /// keys[i] = rank_key(x[i]) (exec/cpu/radix_select.h), i < n; whether all x are finite.
+  bool (*rank_keys)(const float* x, std::uint32_t* keys, std::int64_t n);
+  /// How many of keys [n] are above `key`; `equal` becomes the number of those equal to it.
+  std::int64_t (*count_above)(const std::uint32_t* keys, std::int64_t n, std::uint32_t key,
+                              std::int64_t* equal);
+  /// Raises the keys above `key` to the largest number, 0xffffffff.
+  void (*pin_above)(std::uint32_t* keys, std::int64_t n, std::uint32_t key);
+  /// Copies the keys within [low, high] to `out`, which has room for n + kPanelWidth, in order, and
+  /// returns their number; `above` becomes the number of keys above `high`.
+  std::int64_t (*keys_within)(const std::uint32_t* keys, std::int64_t n, std::uint32_t low,
+                              std::uint32_t high, std::uint32_t* out, std::int64_t* above);
+  /// Writes the indices, first_index more than i, of the keys above `key` and of the first `ties`
+  /// of those equal to it, ascending, and returns their number. `out` has room for kPanelWidth
+  /// more.
+  std::int64_t (*indices_above)(const std::uint32_t* keys, std::int64_t n, std::uint32_t key,
+                                std::int64_t ties, std::int32_t first_index, std::int32_t* out);
+
+  std::int64_t lanes;  ///< floats of a vector
+  /// Takes one block of tokens into running softmax attention (exec/cpu/decode_block.h).
+  void (*decode_block)(const DecodeBlock& block);
 };
 
 /// The implementation for this machine: the best it supports, or what the environment variable
-/// KVSIEVE_ISA (avx512, avx2, baseline) asks for. Throws Error(kUsage) for an unknown or
-/// unsupported value.
+/// KVSIEVE_ISA (avx512bf16, avx512, avx2, baseline) asks for. Throws Error(kUsage) for an unknown
+/// or unsupported value.
 [[nodiscard]] const SimdOps& simd();
 
 /// Every implementation that this machine can run, best first, for tests.
 struct SimdList {
-  const SimdOps* items[3];
+  const SimdOps* items[4];
   int count;
 };
 [[nodiscard]] SimdList simd_supported();
@@ -87,6 +130,7 @@ extern const SimdOps simd_baseline;
 #if defined(__x86_64__)
 extern const SimdOps simd_avx2;
 extern const SimdOps simd_avx512;
+extern const SimdOps simd_avx512bf16;
 #endif
 
 }  // namespace kvsieve::kernels

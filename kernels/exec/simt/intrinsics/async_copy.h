@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "exec/simt/block.h"
-#include "exec/simt/deletion.h"
+#include "exec/simt/sync_deletion.h"
 
 namespace kvsieve::simt::cuda {
 

@@ -5,7 +5,7 @@
 #include <source_location>
 
 #include "exec/simt/block.h"
-#include "exec/simt/deletion.h"
+#include "exec/simt/sync_deletion.h"
 
 namespace kvsieve::simt::cuda {
 

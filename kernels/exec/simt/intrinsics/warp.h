@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "exec/simt/deletion.h"
+#include "exec/simt/sync_deletion.h"
 #include "exec/simt/warp_exchange.h"
 
 namespace kvsieve::simt::cuda {

@@ -8,6 +8,7 @@
 #include "kvsieve/kernels/head_tensors.h"
 #include "kvsieve/kernels/matrix_view.h"
 #include "kvsieve/kernels/work.h"
+#include "kvsieve/traces/dtype.h"
 #include "kvsieve/traces/model_shape.h"
 
 namespace kvsieve::kernels {
@@ -35,6 +36,34 @@ struct Pooling {
 void attention_column_means(MatrixView<const float> queries,
                             std::span<const std::int32_t> positions, const HeadKeys& keys,
                             const traces::AttentionSpec& attention, MatrixView<float> means);
+
+/// A layer's cache after prefill and the queries that observe it.
+struct WindowScoresProblem {
+  const void* queries = nullptr;  ///< [Hq, w, d] rotated, of the last w tokens; member g of KV head
+                                  ///< i is query head i * G + g
+  const void* keys = nullptr;     ///< [Hkv, n, d] or, by the strides, [n, Hkv, d]; rotated
+  traces::DType dtype = traces::DType::kF16;  ///< of queries and keys: F16, BF16 or F32
+  std::int64_t q_heads = 0;                   ///< Hq, a multiple of Hkv
+  std::int64_t kv_heads = 0;                  ///< Hkv
+  std::int64_t head_dim = 0;                  ///< d
+  std::int64_t tokens = 0;                    ///< n
+  std::int64_t window = 0;                    ///< w, 1 to n
+  std::int64_t head_stride = 0;   ///< elements of `keys` from a head's token j to the next head's
+  std::int64_t token_stride = 0;  ///< elements of `keys` from a token to the next one of its head
+  traces::AttentionSpec attention;
+  GroupReduce group_reduce = GroupReduce::kMean;
+  Pooling pooling;
+};
+
+/// Importance of the tokens before the window (Ada-KV algorithm 2, steps 1 to 5): softmax of the
+/// window's queries over all n keys, causal, then the mean over queries, the group's reduction, and
+/// pooling over the tokens before the window.
+/// Products of fp32 and F16 are exact to fp32's rounding; of BF16 too, except that subnormal
+/// numbers count as zero where the processor multiplies bfloat16 itself. Relative error below 2e-5.
+/// Parallel over tiles of keys; bits do not depend on the thread count.
+/// @param scores [Hkv, n - w]
+/// Throws Error(kUsage) if the shapes do not fit or the dtype is I32.
+void window_scores(const WindowScoresProblem& problem, MatrixView<float> scores);
 
 /// reduced[j] = mean or maximum over the rows of scores [G, n]; reduced [n].
 void reduce_group(MatrixView<const float> scores, GroupReduce reduce, std::span<float> reduced);

@@ -1,0 +1,35 @@
+#pragma once
+// What this machine can do, measured in the benchmark's own process and with as many threads, so
+// that a benchmark reports shares of it: shares can be compared between machines, times cannot.
+
+#include <benchmark/benchmark.h>
+#include <tbb/task_arena.h>
+
+#include "kvsieve/kernels/work.h"
+
+namespace kvsieve::bench {
+
+/// Limits of the machine with some number of threads.
+struct Roofline {
+  double read_bytes_per_second = 0.0;  ///< sequential reads of memory far larger than the caches
+  double flops_per_second = 0.0;       ///< fp32 multiply-adds in registers, each two operations
+};
+
+/// The limits with `threads` threads, 1 or more. Measured by the first call a thread count (about
+/// half a second), with the widest vectors that the CPU backend itself would use here.
+[[nodiscard]] const Roofline& roofline(int threads);
+
+/// Adds the counters bytes/s, FLOP/s, and their shares of the roofline. The share of the bandwidth
+/// exceeds 1 where the data of an iteration stay in the caches. The benchmark must be registered
+/// with UseRealTime(), because CPU time does not see the other threads.
+/// @param work of one iteration
+void report_work(benchmark::State& state, const kernels::Work& work, int threads);
+
+/// Runs body() with the CPU backend limited to `threads` threads.
+template <class Body>
+void with_threads(int threads, const Body& body) {
+  tbb::task_arena arena(threads);
+  arena.execute(body);
+}
+
+}  // namespace kvsieve::bench
