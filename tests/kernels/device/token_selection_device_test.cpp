@@ -398,16 +398,13 @@ TEST(TokenSelectionRace, SmallRows) {
   item.sinks = 1;
   item.window = 3;
   item.padding = 1;
-  for (const bool critical : {false, true}) {
-    item.critical = critical;
-    for (const std::int64_t blocks : {1, 2}) {
-      item.blocks = blocks;
-      for (const ScoreKind kind : {ScoreKind::kDistinct, ScoreKind::kEqual}) {
-        item.kind = kind;
-        check_case(item, 1);
-      }
-    }
-  }
+  item.kind = ScoreKind::kBfloatMeans;
+  item.blocks = 2;
+  check_case(item, 1);
+  item.critical = true;
+  check_case(item, 1);
+  item.blocks = 1;
+  check_case(item, 1);
 }
 
 }  // namespace
