@@ -3,8 +3,8 @@
 // sums need no reduction across lanes.
 //
 // Two passes over tiles of keys. The first leaves each tile's maximum and sum of every row, from
-// which the rows' own follow; the second makes the same exponentials again and weighs them. No
-// [rows, n] matrix is stored.
+// which the rows' own follow; the second weighs the exponentials of the first. Writing and reading
+// them costs less than a second product as long as d is not very small.
 
 #include "adakv/column_means.h"
 
@@ -15,6 +15,10 @@
 #include <utility>
 #include <vector>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "exec/cpu/parallel.h"
 #include "exec/cpu/simd.h"
 
@@ -24,6 +28,8 @@ namespace {
 constexpr std::int64_t kTileKeys = 128;  // keys and their scores stay in the L2 cache
 constexpr std::int64_t kTilesPerTask = 4;
 constexpr std::int64_t kBlockRows = 256;  // query rows handled together
+constexpr std::size_t kHugePage = std::size_t{2} << 20U;
+constexpr std::size_t kCacheLine = 64;
 constexpr float kHidden = -std::numeric_limits<float>::infinity();
 
 void load_row(const StoredRows& rows, std::int64_t row, float* out) {
@@ -92,12 +98,14 @@ template <class Keys>
 class ColumnMeans {
  public:
   ColumnMeans(const StoredRows& queries, std::int64_t rows, std::span<const std::int32_t> positions,
-              const Keys& keys, const traces::AttentionSpec& attention, MatrixView<float> means)
+              const Keys& keys, const traces::AttentionSpec& attention, ExponentialStore& store,
+              MatrixView<float> means)
       : m_queries(queries),
         m_rows(rows),
         m_positions(positions),
         m_keys(keys),
         m_attention(attention),
+        m_store(store),
         m_means(means),
         m_bfloat(multiplies_bfloat(queries, keys)) {}
 
@@ -176,14 +184,23 @@ class ColumnMeans {
                     m_block.panels, d, scores.data, scores.stride, /*accumulate=*/false);
   }
 
-  /// exp(score - maximum of the tile) of the block's rows against one tile of keys, 0 for hidden
-  /// keys: [keys, rows], with the tile's maxima and sums.
-  MatrixView<float> exponentials(std::int64_t tile, float* maxima, float* sums) const {
+  /// Where a tile's exponentials lie, [keys, rows]: stored, or in this thread's buffer.
+  [[nodiscard]] MatrixView<float> tile_matrix(std::int64_t tile) const {
+    const std::int64_t columns = m_block.columns();
+    const std::int64_t keys = std::min(kTileKeys, m_means.cols - tile * kTileKeys);
+    if (m_stored != nullptr) {
+      return {m_stored + tile * kTileKeys * columns, keys, columns};
+    }
     thread_local std::vector<float> buffer;
     buffer.resize(static_cast<std::size_t>(kTileKeys * kBlockRows));
+    return {buffer.data(), keys, columns};
+  }
+
+  /// exp(score - maximum of the tile) of the block's rows against one tile of keys, 0 for hidden
+  /// keys, with the tile's maxima and sums.
+  MatrixView<float> exponentials(std::int64_t tile, float* maxima, float* sums) const {
     const std::int64_t first_key = tile * kTileKeys;
-    const std::int64_t keys = std::min(kTileKeys, m_means.cols - first_key);
-    const MatrixView<float> scores(buffer.data(), keys, m_block.columns(), m_block.columns());
+    const MatrixView<float> scores = tile_matrix(tile);
     multiply(first_key, scores);
     auto scale = static_cast<float>(m_attention.scale);
     if (m_attention.softcap) {
@@ -191,7 +208,8 @@ class ColumnMeans {
       scale = 1.0F;
     }
     hide(first_key, scores);
-    simd().softmax_columns(scores.data, scores.stride, keys, m_block.panels, scale, maxima, sums);
+    simd().softmax_columns(scores.data, scores.stride, scores.rows, m_block.panels, scale, maxima,
+                           sums);
     return scores;
   }
 
@@ -224,15 +242,20 @@ class ColumnMeans {
     const std::int64_t columns = m_block.columns();
     m_block.maxima.resize(static_cast<std::size_t>(tiles * columns));
     m_block.sums.resize(static_cast<std::size_t>(tiles * columns));
+    m_stored = m_store.reserve(tiles * kTileKeys * columns);
     for_tiles(tiles, [&](std::int64_t tile) {
       exponentials(tile, m_block.maxima.data() + tile * columns,
                    m_block.sums.data() + tile * columns);
     });
     make_weights(tiles);
     for_tiles(tiles, [&](std::int64_t tile) {
-      float ignored[kBlockRows];
-      float also_ignored[kBlockRows];
-      add_means(tile, exponentials(tile, ignored, also_ignored));
+      if (m_stored != nullptr) {
+        add_means(tile, tile_matrix(tile));
+        return;
+      }
+      float maxima[kBlockRows];
+      float sums[kBlockRows];
+      add_means(tile, exponentials(tile, maxima, sums));
     });
   }
 
@@ -316,23 +339,48 @@ class ColumnMeans {
   std::span<const std::int32_t> m_positions;
   const Keys& m_keys;
   const traces::AttentionSpec& m_attention;
+  ExponentialStore& m_store;
   MatrixView<float> m_means;
   bool m_bfloat;
+  float* m_stored = nullptr;  // [tiles][keys, 16 * panels]
   RowBlock m_block;
 };
 
 }  // namespace
 
+float* ExponentialStore::reserve(std::int64_t count) {
+  if (count * static_cast<std::int64_t>(sizeof(float)) > m_limit) {
+    return nullptr;
+  }
+  if (count > m_capacity) {
+    const std::size_t needed = static_cast<std::size_t>(count) * sizeof(float);
+    const std::size_t alignment = needed < 4 * kHugePage ? kCacheLine : kHugePage;
+    const std::size_t bytes = (needed + alignment - 1) / alignment * alignment;
+    m_memory.reset(static_cast<float*>(std::aligned_alloc(alignment, bytes)));
+    m_capacity = m_memory == nullptr ? 0 : count;
+#if defined(__linux__)
+    if (m_memory != nullptr && alignment == kHugePage) {
+      // The first touches of small pages take a tenth of the whole operation's time. A refusal does
+      // no harm.
+      static_cast<void>(madvise(m_memory.get(), bytes, MADV_HUGEPAGE));
+    }
+#endif
+  }
+  return m_memory.get();
+}
+
 void column_means(const StoredRows& queries, std::int64_t rows,
                   std::span<const std::int32_t> positions, const HeadKeys& keys,
-                  const traces::AttentionSpec& attention, MatrixView<float> means) {
-  ColumnMeans(queries, rows, positions, keys, attention, means).run();
+                  const traces::AttentionSpec& attention, ExponentialStore& store,
+                  MatrixView<float> means) {
+  ColumnMeans(queries, rows, positions, keys, attention, store, means).run();
 }
 
 void column_means(const StoredRows& queries, std::int64_t rows,
                   std::span<const std::int32_t> positions, const StoredRows& keys,
-                  const traces::AttentionSpec& attention, MatrixView<float> means) {
-  ColumnMeans(queries, rows, positions, keys, attention, means).run();
+                  const traces::AttentionSpec& attention, ExponentialStore& store,
+                  MatrixView<float> means) {
+  ColumnMeans(queries, rows, positions, keys, attention, store, means).run();
 }
 
 }  // namespace kvsieve::kernels

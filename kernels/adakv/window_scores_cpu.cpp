@@ -74,7 +74,8 @@ void attention_column_means(MatrixView<const float> queries,
                             const traces::AttentionSpec& attention, MatrixView<float> means) {
   const StoredRows rows{reinterpret_cast<const std::byte*>(queries.data), traces::DType::kF32,
                         queries.cols, queries.stride};
-  column_means(rows, queries.rows, positions, keys, attention, means);
+  ExponentialStore store;
+  column_means(rows, queries.rows, positions, keys, attention, store, means);
 }
 
 void window_scores(const WindowScoresProblem& problem, MatrixView<float> scores) {
@@ -90,6 +91,7 @@ void window_scores(const WindowScoresProblem& problem, MatrixView<float> scores)
             static_cast<std::int32_t>(problem.tokens - problem.window));
   std::vector<float> means(static_cast<std::size_t>(members * problem.tokens));
   std::vector<float> reduced(static_cast<std::size_t>(scores.cols));
+  ExponentialStore store;
   for (std::int64_t head = 0; head < problem.kv_heads; ++head) {
     const StoredRows queries{
         static_cast<const std::byte*>(problem.queries) + head * rows * d * bytes, problem.dtype, d,
@@ -97,7 +99,7 @@ void window_scores(const WindowScoresProblem& problem, MatrixView<float> scores)
     const StoredRows keys{
         static_cast<const std::byte*>(problem.keys) + head * problem.head_stride * bytes,
         problem.dtype, d, problem.token_stride};
-    column_means(queries, rows, positions, keys, problem.attention,
+    column_means(queries, rows, positions, keys, problem.attention, store,
                  {means.data(), members, problem.tokens});
     reduce_group({means.data(), members, scores.cols, problem.tokens}, problem.group_reduce,
                  reduced);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -118,8 +119,11 @@ class Decode {
   void run() {
     parallel_for_index(m_args.cache.segments, [this](std::int64_t s) { arrange_queries(s); });
     parallel_for_index(m_shares, [this](std::int64_t share) {
-      for_decode_parts(m_work.starts, m_share_tokens, share,
-                       [this](const DecodePart& part) { attend(part); });
+      DecodePartCursor cursor(m_work.starts.data(), m_args.cache.segments, m_share_tokens, share);
+      DecodePart part;
+      while (cursor.next(part)) {
+        attend(part);
+      }
     });
     parallel_for_index(m_args.cache.segments, [this](std::int64_t s) { merge(s); });
   }
@@ -252,8 +256,12 @@ std::vector<DecodePart> decode_parts(std::span<const std::int32_t> lengths, std:
   const std::int64_t share_tokens = decode_share_tokens(starts.back(), shares);
   std::vector<DecodePart> parts;
   for (std::int64_t share = 0; share * share_tokens < starts.back(); ++share) {
-    for_decode_parts(starts, share_tokens, share,
-                     [&](const DecodePart& part) { parts.push_back(part); });
+    DecodePartCursor cursor(starts.data(), static_cast<std::int64_t>(lengths.size()), share_tokens,
+                            share);
+    DecodePart part;
+    while (cursor.next(part)) {
+      parts.push_back(part);
+    }
   }
   return parts;
 }

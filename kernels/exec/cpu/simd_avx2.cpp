@@ -1,8 +1,6 @@
 #define KVSIEVE_SIMD_BYTES 32
 #define KVSIEVE_SIMD_TILE_ROWS 6
 #define KVSIEVE_SIMD_TILE_PANELS 1
-#define KVSIEVE_SIMD_DECODE_TILE 8
-#define KVSIEVE_SIMD_DECODE_MEMBERS 4
 #include "exec/cpu/simd_loops.inc"
 
 namespace kvsieve::kernels {

@@ -5,7 +5,6 @@
 // segments are laid end to end and cut into shares of equal size; a share that crosses segments
 // leaves one part in each. The parts of a segment merge by their log-sum-exp in token order.
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -43,28 +42,50 @@ struct DecodePart {
 
 /// Tokens of a share when `total` tokens are cut into `shares`; the last may have fewer.
 [[nodiscard]] constexpr std::int64_t decode_share_tokens(std::int64_t total, std::int64_t shares) {
-  return std::max<std::int64_t>(1, (total + shares - 1) / shares);
+  return total > shares ? (total + shares - 1) / shares : 1;
 }
 
-/// Calls visit(DecodePart) for the parts of share `share` in token order.
-/// @param starts [S + 1] tokens of all segments before each segment, then of all
-template <class Visit>
-constexpr void for_decode_parts(std::span<const std::int64_t> starts, std::int64_t share_tokens,
-                                std::int64_t share, const Visit& visit) {
-  const std::int64_t first = share * share_tokens;
-  const std::int64_t last = std::min(first + share_tokens, starts.back());
-  const auto above = std::upper_bound(starts.begin(), starts.end(), first);
-  for (std::int64_t s = above - starts.begin() - 1, at = first; at < last; ++s) {
-    const std::int64_t start = starts[static_cast<std::size_t>(s)];
-    const std::int64_t end = std::min(last, starts[static_cast<std::size_t>(s) + 1]);
-    if (at < end) {
-      visit(DecodePart{static_cast<std::int32_t>(s), static_cast<std::int32_t>(at - start),
-                       static_cast<std::int32_t>(end - start),
-                       static_cast<std::int32_t>(share + s)});
-      at = end;
+/// Walks the parts of one share in token order, on the host and in kernels.
+class DecodePartCursor {
+ public:
+  /// @param starts [S + 1] tokens of all segments before each segment, then of all
+  constexpr DecodePartCursor(const std::int64_t* starts, std::int64_t segments,
+                             std::int64_t share_tokens, std::int64_t share)
+      : m_starts(starts), m_share(share), m_at(share * share_tokens) {
+    const std::int64_t total = starts[segments];
+    m_last = m_at + share_tokens < total ? m_at + share_tokens : total;
+    // The last segment that starts at or before the share's first token.
+    std::int64_t above = segments;
+    while (m_segment + 1 < above) {
+      const std::int64_t middle = (m_segment + above) / 2;
+      (starts[middle] <= m_at ? m_segment : above) = middle;
     }
   }
-}
+
+  /// The next part, or false if there is none.
+  constexpr bool next(DecodePart& part) {
+    if (m_at >= m_last) {
+      return false;
+    }
+    while (m_starts[m_segment + 1] <= m_at) {
+      ++m_segment;
+    }
+    const std::int64_t start = m_starts[m_segment];
+    const std::int64_t after = m_starts[m_segment + 1];
+    const std::int64_t end = after < m_last ? after : m_last;
+    part = {static_cast<std::int32_t>(m_segment), static_cast<std::int32_t>(m_at - start),
+            static_cast<std::int32_t>(end - start), static_cast<std::int32_t>(m_share + m_segment)};
+    m_at = end;
+    return true;
+  }
+
+ private:
+  const std::int64_t* m_starts;
+  std::int64_t m_share;
+  std::int64_t m_at;
+  std::int64_t m_last = 0;
+  std::int64_t m_segment = 0;
+};
 
 /// All parts of all shares, in order.
 /// @param lengths [S] tokens of each segment
