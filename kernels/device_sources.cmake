@@ -8,6 +8,5 @@ set(device_sources
   adakv/window_scores.cu
   attention/value_norms.cu
   attention/ragged_decode.cu
-  adakv/cache_compaction.cu
 )
 list(TRANSFORM device_sources PREPEND "${CMAKE_CURRENT_LIST_DIR}/")

@@ -430,7 +430,8 @@ TEST(CacheCompactionDevice, T31_CopiesRowsBeyondTwoToThe31Elements) {
   EXPECT_EQ(failed.value(stream), 0);
 }
 
-// Few and small: the thread sanitizer takes about 0.1 s a block.
+// Few, small and in one order: the thread sanitizer takes about 0.1 s a block, and finds a missing
+// barrier in any order.
 TEST(CacheCompactionRace, SmallCaches) {
   const CompactionCase small[] = {
       {.segments = 3, .tokens = 40, .appended = 3},
@@ -451,12 +452,10 @@ TEST(CacheCompactionRace, SmallCaches) {
   for (const CompactionCase& item : small) {
     SCOPED_TRACE(item.name());
     const CompactionProblem problem(item);
-    for_each_order([&] {
-      check_compaction(problem);
-      check_append(problem);
-      check_removal(problem);
-      check_regrowth(problem);
-    });
+    check_compaction(problem);
+    check_append(problem);
+    check_removal(problem);
+    check_regrowth(problem);
   }
 }
 
