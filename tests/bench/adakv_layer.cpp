@@ -7,6 +7,7 @@
 #include "kvsieve/kernels/budget_allocation.h"
 #include "kvsieve/kernels/cache_compaction.h"
 #include "kvsieve/kernels/counter_random.h"
+#include "kvsieve/kernels/dense_attention.h"
 
 namespace kvsieve::bench {
 namespace {
@@ -112,10 +113,12 @@ std::int64_t AdaKvLayer::element_bytes() const {
 }
 
 kernels::Work AdaKvLayer::score_work() const {
+  // One product; its exponentials are written and read again.
+  const std::int64_t rows = kQueryHeads / kKvHeads * kWindow;
   kernels::Work work;
   for (std::int64_t head = 0; head < kKvHeads; ++head) {
-    work += kernels::window_scores_work(kQueryHeads / kKvHeads, kWindow, m_tokens, kHeadDim,
-                                        element_bytes());
+    work += kernels::attention_scores_work(rows, m_tokens, kHeadDim, element_bytes());
+    work.bytes_read += rows * m_tokens * 4;
   }
   return work;
 }

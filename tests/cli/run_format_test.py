@@ -166,7 +166,7 @@ class InvarianceTest(CliTest):
 
     def test_instruction_sets_select_the_same_tokens(self):
         widest = self.succeed("run", SAMPLE, *ADA, "--format", "json").json
-        for isa in ("baseline", "avx2", "avx512"):
+        for isa in ("baseline", "avx2", "avx512", "avx512bf16"):
             for words in (ADA, QUEST):
                 outcome = run("run", SAMPLE, *words, "--format", "json", env={"KVSIEVE_ISA": isa})
                 if outcome.code == USAGE and isa != "baseline":

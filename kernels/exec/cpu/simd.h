@@ -61,7 +61,7 @@ struct SimdOps {
   /// For each column c of x [rows, 16 * panels] (row stride ld): maxima[c] = scale * the largest,
   /// x = exp(scale * x - maxima[c]), sums[c] = the sum of that over the rows, in ascending order.
   /// scale > 0. Entries of -inf become 0; a column of nothing else has the maximum -inf, sum 0. The
-  /// exponential is exp_shift_sum's, of a difference that is rounded once.
+  /// exponential is exp_shift_sum's.
   void (*softmax_columns)(float* x, std::int64_t ld, std::int64_t rows, std::int64_t panels,
                           float scale, float* maxima, float* sums);
   /// out[i] += sum over c < n of x[i, c] * weights[c], i < rows (row stride ld).

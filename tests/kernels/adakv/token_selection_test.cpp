@@ -15,6 +15,7 @@
 #include "kernels/adakv/token_selection_reference.h"
 #include "kernels/attention/random_heads.h"
 #include "kvsieve/kernels/dense_attention.h"
+#include "kvsieve/traces/error.h"
 
 namespace kvsieve::kernels::tests {
 namespace {
@@ -88,6 +89,54 @@ TEST(TokenSelection, AppendsToWhatIsThere) {
   EXPECT_EQ(tokens, Tokens({70, 60, 1, 2}));
   select_tokens_critical(scores, scores, 1, tokens);
   EXPECT_EQ(tokens, Tokens({70, 60, 1, 2, 1}));
+}
+
+TEST(LayerSelection, IsEachHeadsSelectionAndTheWindow) {
+  for (const std::int64_t m : {1, 33, 4097, 40'000}) {
+    for (const Spread spread : kSpreads) {
+      const Scores scores = random_scores(5, m, spread, 9);
+      const ScoreMatrix matrix(scores);
+      const std::vector<std::int64_t> budgets = {0, m / 3, -2, m + 7, 1};
+      for (const std::int64_t window : {0, 32}) {
+        LayerSelection selection;
+        selection.tokens.assign(7, -1);  // of an earlier layer
+        selection.offsets.assign(2, -1);
+        select_layer_tokens(matrix.view(), budgets, window, selection);
+        Tokens expected;
+        std::vector<std::int64_t> offsets = {0};
+        for (std::size_t head = 0; head < 5; ++head) {
+          select_tokens(scores[head], budgets[head], expected);
+          for (std::int64_t j = m; j < m + window; ++j) {
+            expected.push_back(static_cast<std::int32_t>(j));
+          }
+          offsets.push_back(static_cast<std::int64_t>(expected.size()));
+        }
+        EXPECT_EQ(selection.tokens, expected) << m;
+        EXPECT_EQ(selection.offsets, offsets) << m;
+      }
+    }
+  }
+}
+
+TEST(LayerSelection, DoesNotDependOnTheThreadCount) {
+  const ScoreMatrix matrix(random_scores(9, 20'000, Spread::kBfloat, 10));
+  const std::vector<std::int64_t> budgets(9, 4000);
+  LayerSelection one;
+  with_threads(1, [&] { select_layer_tokens(matrix.view(), budgets, 32, one); });
+  for (const int threads : {2, 5}) {
+    LayerSelection several;
+    with_threads(threads, [&] { select_layer_tokens(matrix.view(), budgets, 32, several); });
+    EXPECT_EQ(several.tokens, one.tokens);
+  }
+}
+
+TEST(LayerSelection, WrongArgumentsAreUsageErrors) {
+  const ScoreMatrix matrix(random_scores(2, 10, Spread::kDistinct, 1));
+  const std::vector<std::int64_t> three = {1, 2, 3};
+  const std::vector<std::int64_t> two = {1, 2};
+  LayerSelection selection;
+  EXPECT_THROW(select_layer_tokens(matrix.view(), three, 0, selection), Error);
+  EXPECT_THROW(select_layer_tokens(matrix.view(), two, -1, selection), Error);
 }
 
 TEST(TokenSelection, T27_KeptListsFillTheirBudgetsExactly) {

@@ -55,6 +55,22 @@ TEST(RadixSelect, EqualsAFullSort) {
   }
 }
 
+TEST(RadixSelect, KeysThatRepeatInStepWithASample) {
+  // Every 1st, 2nd, 4th ... key is small: a sample at even steps misjudges the others' ranks.
+  for (std::size_t period = 1; period <= 1024; period *= 2) {
+    for (const std::size_t n : {4096, 8192, 65'536, 100'000}) {
+      Keys keys = masked_noise(n, 0x00ffffffU, 0x80000000U);
+      for (std::size_t i = 0; i < n; i += period) {
+        keys[i] &= 0xffffU;
+      }
+      const auto size = static_cast<std::int64_t>(n);
+      for (const std::int64_t k : {size / 5, size / 2, size - 3}) {
+        expect_like_sort(keys, k);
+      }
+    }
+  }
+}
+
 TEST(RadixSelect, EveryRankOfASmallSet) {
   const Keys keys = masked_noise(300, 0x0003000fU, 0);
   for (std::int64_t k = 1; k <= 300; ++k) {

@@ -27,8 +27,8 @@ struct Pooling {
 
 /// means[g, j] = mean of softmax(scale q.k)[j] over the queries of group member g that see token j
 /// (0 where none does). Softmax is over all keys that a query sees, in fp32, causal.
-/// Two passes over tiles of keys, the first for each row's maximum and sum; no [queries, n] matrix
-/// is stored. Parallel over tiles; bits do not depend on the thread count.
+/// Two passes over tiles of keys, the first for each row's maximum and sum. Parallel over tiles;
+/// bits do not depend on the thread count.
 /// @param queries [G * R, d] fp32, rotated; the R rows of member g are consecutive
 /// @param positions [R] ascending positions of the queries, shared by all members
 /// @param keys at least n rotated keys
