@@ -1,11 +1,14 @@
-#include <fmt/format.h>
+#include "kvsieve/kernels/budget_allocation.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
+#include "adakv/allocation_rule.h"
+#include "exec/cpu/parallel.h"
 #include "exec/cpu/radix_select.h"
-#include "kvsieve/kernels/budget_allocation.h"
+#include "exec/cpu/scratch.h"
+#include "exec/cpu/simd.h"
 #include "kvsieve/traces/error.h"
 
 namespace kvsieve::kernels {
@@ -14,20 +17,35 @@ namespace {
 // Above the key of every finite score: a pinned token outranks them all.
 constexpr std::uint32_t kPinned = 0xffffffffU;
 
-std::vector<std::uint32_t> rank_keys(MatrixView<const float> scores) {
-  std::vector<std::uint32_t> keys;
-  keys.reserve(static_cast<std::size_t>(scores.rows * scores.cols));
+constexpr std::int64_t kKeysPerTask = 32768;  // enough to outweigh starting a task
+
+[[noreturn]] void fail_for_first_bad_score(MatrixView<const float> scores) {
   for (std::int64_t head = 0; head < scores.rows; ++head) {
-    for (const float score : scores.row(head)) {
-      if (!std::isfinite(score)) {
-        throw Error(ErrorKind::kBadInput,
-                    fmt::format("the score of head {}, token {} is {}, expected a finite number",
-                                head, static_cast<std::int64_t>(keys.size()) % scores.cols, score));
-      }
-      keys.push_back(rank_key(score));
+    const std::span<const float> row = scores.row(head);
+    const auto bad =
+        std::find_if(row.begin(), row.end(), [](float x) { return !std::isfinite(x); });
+    if (bad != row.end()) {
+      fail_for_score(head, bad - row.begin(), *bad);
     }
   }
-  return keys;
+  throw Error(ErrorKind::kInternal, "every score is finite after all");
+}
+
+/// Replaces `keys` [h * m] by the scores' ranks. Throws as allocate_budgets does.
+void rank_scores(MatrixView<const float> scores, std::span<std::uint32_t> keys) {
+  const std::int64_t blocks = (scores.cols + kKeysPerTask - 1) / kKeysPerTask;
+  std::vector<char> finite(static_cast<std::size_t>(scores.rows * blocks), 1);
+  parallel_blocks(scores.rows * blocks, 1, [&](std::int64_t task, std::int64_t) {
+    const std::int64_t head = task / blocks;
+    const std::int64_t first = task % blocks * kKeysPerTask;
+    const std::int64_t count = std::min(kKeysPerTask, scores.cols - first);
+    const bool all = simd().rank_keys(scores.row(head).data() + first,
+                                      keys.data() + head * scores.cols + first, count);
+    finite[static_cast<std::size_t>(task)] = all ? 1 : 0;
+  });
+  if (std::count(finite.begin(), finite.end(), 0) > 0) {
+    fail_for_first_bad_score(scores);
+  }
 }
 
 /// How many of each head's m keys are among the `total` largest; ties go to lower heads first.
@@ -38,15 +56,19 @@ std::vector<std::int64_t> count_top(std::span<const std::uint32_t> keys, std::in
     return counts;
   }
   const RankThreshold threshold = select_threshold(keys, total);
-  const std::size_t m = keys.size() / static_cast<std::size_t>(heads);
+  const auto m = static_cast<std::int64_t>(keys.size()) / heads;
+  std::vector<std::int64_t> equal(counts.size());
+  parallel_blocks(heads, std::max<std::int64_t>(1, kKeysPerTask / m),
+                  [&](std::int64_t first, std::int64_t last) {
+                    for (std::int64_t head = first; head < last; ++head) {
+                      const auto slot = static_cast<std::size_t>(head);
+                      counts[slot] = simd().count_above(keys.data() + head * m, m, threshold.key,
+                                                        &equal[slot]);
+                    }
+                  });
   std::int64_t ties = threshold.ties;
   for (std::size_t head = 0; head < counts.size(); ++head) {
-    std::int64_t equal = 0;
-    for (const std::uint32_t key : keys.subspan(head * m, m)) {
-      counts[head] += key > threshold.key ? 1 : 0;
-      equal += key == threshold.key ? 1 : 0;
-    }
-    const std::int64_t taken = std::min(equal, ties);
+    const std::int64_t taken = std::min(equal[head], ties);
     counts[head] += taken;
     ties -= taken;
   }
@@ -59,31 +81,33 @@ void pin_top(std::span<std::uint32_t> keys, std::int64_t heads, std::int64_t cou
     return;
   }
   const std::size_t m = keys.size() / static_cast<std::size_t>(heads);
-  for (std::size_t head = 0; head < static_cast<std::size_t>(heads); ++head) {
-    const std::span<std::uint32_t> row = keys.subspan(head * m, m);
-    RankThreshold threshold = select_threshold(row, count);
-    for (std::uint32_t& key : row) {
-      if (key > threshold.key || (key == threshold.key && threshold.ties-- > 0)) {
-        key = kPinned;
-      }
+  parallel_blocks(heads, 1, [&](std::int64_t head, std::int64_t) {
+    const std::span<std::uint32_t> row = keys.subspan(static_cast<std::size_t>(head) * m, m);
+    const RankThreshold threshold = select_threshold(row, count);
+    simd().pin_above(row.data(), static_cast<std::int64_t>(m), threshold.key);
+    auto tie = row.begin();
+    for (std::int64_t i = 0; i < threshold.ties; ++i) {
+      tie = std::find(tie, row.end(), threshold.key);
+      *tie = kPinned;
     }
-  }
+  });
 }
 
-/// round-half-even(f (1-alpha) + floor(alpha b)) in integers.
-std::int64_t official_budget(std::int64_t f, std::int64_t b, const Decimal& alpha) {
-  const std::int64_t numerator =
-      f * (alpha.scale - alpha.units) + alpha.floor_times(b) * alpha.scale;
-  const std::int64_t down = numerator / alpha.scale;
-  const std::int64_t twice_rest = 2 * (numerator % alpha.scale);
-  const bool up = twice_rest > alpha.scale || (twice_rest == alpha.scale && down % 2 != 0);
+std::int64_t divide_half_even(std::int64_t numerator, std::int64_t denominator) {
+  const std::int64_t down = numerator / denominator;
+  const std::int64_t twice_rest = 2 * (numerator % denominator);
+  const bool up = twice_rest > denominator || (twice_rest == denominator && down % 2 != 0);
   return down + (up ? 1 : 0);
 }
 
 }  // namespace
 
 std::vector<std::int64_t> global_top_counts(MatrixView<const float> scores, std::int64_t total) {
-  return count_top(rank_keys(scores), scores.rows, std::min(total, scores.rows * scores.cols));
+  const auto size = static_cast<std::size_t>(scores.rows * scores.cols);
+  Scratch<std::uint32_t> scratch(size);
+  const std::span<std::uint32_t> keys(scratch.data(), size);
+  rank_scores(scores, keys);
+  return count_top(keys, scores.rows, std::min(total, scores.rows * scores.cols));
 }
 
 std::vector<std::int64_t> round_largest_remainder(std::span<const std::int64_t> numerators,
@@ -107,42 +131,24 @@ std::vector<std::int64_t> round_largest_remainder(std::span<const std::int64_t> 
 
 std::vector<std::int64_t> allocate_budgets(MatrixView<const float> scores, std::int64_t b,
                                            const AllocationOptions& options) {
-  const Decimal& alpha = options.alpha;
-  if (alpha.units > alpha.scale) {
-    throw Error(ErrorKind::kUsage, fmt::format("alpha is {}, expected 0 to 1", alpha.text()));
-  }
+  const AllocationRule rule = allocation_rule(std::min(b, scores.cols), options);
   const std::int64_t heads = scores.rows;
-  std::vector<std::uint32_t> keys = rank_keys(scores);
+  const auto size = static_cast<std::size_t>(heads * scores.cols);
+  Scratch<std::uint32_t> scratch(size);
+  const std::span<std::uint32_t> keys(scratch.data(), size);
+  rank_scores(scores, keys);
   if (b >= scores.cols) {
     return std::vector<std::int64_t>(static_cast<std::size_t>(heads), scores.cols);
   }
-  const std::int64_t total = heads * b;
-
-  if (options.mode == AlphaMode::kFloor || options.mode == AlphaMode::kFloorKvpress) {
-    std::int64_t floor = alpha.floor_times(b);
-    if (options.mode == AlphaMode::kFloorKvpress) {
-      const std::int64_t budget = b + options.protected_tokens;
-      const std::int64_t safe =
-          std::max(alpha.floor_times(budget), alpha.units > 0 ? std::int64_t{1} : std::int64_t{0});
-      floor = std::clamp(safe - options.protected_tokens, std::int64_t{0}, b);
-    }
-    pin_top(keys, heads, floor);
-    return count_top(keys, heads, total);
-  }
-
-  std::vector<std::int64_t> counts = count_top(keys, heads, total);
-  if (options.mode == AlphaMode::kOfficialRounding) {
-    for (std::int64_t& count : counts) {
-      count = official_budget(count, b, alpha);
-    }
-    return counts;
-  }
-  const std::int64_t uniform =
-      options.mode == AlphaMode::kBlend ? alpha.units : alpha.scale - alpha.units;
+  pin_top(keys, heads, rule.floor);
+  std::vector<std::int64_t> counts = count_top(keys, heads, heads * b);
   for (std::int64_t& count : counts) {
-    count = (alpha.scale - uniform) * count + uniform * b;
+    count = rule.slope * count + rule.constant;
+    if (rule.half_even) {
+      count = divide_half_even(count, rule.scale);
+    }
   }
-  return round_largest_remainder(counts, alpha.scale, total);
+  return rule.half_even ? counts : round_largest_remainder(counts, rule.scale, heads * b);
 }
 
 std::vector<std::int64_t> pyramid_budgets(std::int64_t layers, std::int64_t b, std::int64_t m,

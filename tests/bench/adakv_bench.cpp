@@ -4,8 +4,6 @@
 
 #include "bench/adakv_layer.h"
 #include "bench/roofline.h"
-#include "kvsieve/kernels/budget_allocation.h"
-#include "kvsieve/kernels/token_selection.h"
 
 namespace kvsieve::bench {
 namespace {
@@ -38,15 +36,14 @@ void run_stage(benchmark::State& state, int threads, const kernels::Work& work, 
 void window_scores(benchmark::State& state) {
   const Case item(state);
   AdaKvLayer layer(item.tokens, item.dtype);
-  run_stage(state, item.threads, layer.window_scores_work(), [&] { layer.score(); });
+  run_stage(state, item.threads, layer.score_work(), [&] { layer.score(); });
 }
 
 void allocation(benchmark::State& state) {
   const Case item(state);
   AdaKvLayer layer(item.tokens, item.dtype);
   layer.score();
-  run_stage(state, item.threads, kernels::budget_allocation_work(kKvHeads, item.tokens - kWindow),
-            [&] { layer.allocate(); });
+  run_stage(state, item.threads, layer.allocate_work(), [&] { layer.allocate(); });
 }
 
 void selection(benchmark::State& state) {
@@ -54,11 +51,24 @@ void selection(benchmark::State& state) {
   AdaKvLayer layer(item.tokens, item.dtype);
   layer.score();
   layer.allocate();
-  kernels::Work work;
-  for (const std::int64_t budget : layer.budgets()) {
-    work += kernels::token_selection_work(item.tokens - kWindow, budget);
-  }
-  run_stage(state, item.threads, work, [&] { layer.select(); });
+  run_stage(state, item.threads, layer.select_work(), [&] { layer.select(); });
+}
+
+void compaction(benchmark::State& state) {
+  const Case item(state);
+  AdaKvLayer layer(item.tokens, item.dtype);
+  layer.compress();
+  run_stage(state, item.threads, layer.compact_work(), [&] { layer.compact(); });
+}
+
+void compress(benchmark::State& state) {
+  const Case item(state);
+  AdaKvLayer layer(item.tokens, item.dtype);
+  kernels::Work work = layer.score_work();
+  work += layer.allocate_work();
+  work += layer.select_work();
+  work += layer.compact_work();
+  run_stage(state, item.threads, work, [&] { layer.compress(); });
 }
 
 void arguments(benchmark::internal::Benchmark* bench) {
@@ -70,6 +80,8 @@ void arguments(benchmark::internal::Benchmark* bench) {
 BENCHMARK(window_scores)->Apply(arguments);
 BENCHMARK(allocation)->Apply(arguments);
 BENCHMARK(selection)->Apply(arguments);
+BENCHMARK(compaction)->Apply(arguments);
+BENCHMARK(compress)->Apply(arguments);
 
 }  // namespace
 }  // namespace kvsieve::bench

@@ -5,8 +5,8 @@
 #include <cstring>
 
 #include "kvsieve/kernels/budget_allocation.h"
+#include "kvsieve/kernels/cache_compaction.h"
 #include "kvsieve/kernels/counter_random.h"
-#include "kvsieve/kernels/token_selection.h"
 
 namespace kvsieve::bench {
 namespace {
@@ -48,7 +48,13 @@ AdaKvLayer::AdaKvLayer(std::int64_t tokens, DType dtype)
       m_dtype(dtype),
       m_queries(random_rows(kQueryHeads * kWindow, dtype, 1)),
       m_keys(random_rows(kKvHeads * tokens, dtype, 2)),
-      m_scores(static_cast<std::size_t>(kKvHeads * (tokens - kWindow))) {
+      m_values(random_rows(kKvHeads * tokens, dtype, 3)),
+      m_scores(static_cast<std::size_t>(kKvHeads * (tokens - kWindow))),
+      m_lengths(kKvHeads) {
+  // Budgets are blended with largest remainders, so that their total is known.
+  const std::int64_t rows = kKvHeads * (tokens / kBudgetDivisor);
+  m_kept_keys.resize(static_cast<std::size_t>(rows * kHeadDim * element_bytes()));
+  m_kept_values.resize(m_kept_keys.size());
   m_problem.queries = m_queries.data();
   m_problem.keys = m_keys.data();
   m_problem.dtype = dtype;
@@ -75,19 +81,57 @@ void AdaKvLayer::allocate() {
 }
 
 void AdaKvLayer::select() {
-  m_kept.clear();
-  for (std::int64_t head = 0; head < kKvHeads; ++head) {
-    kernels::select_tokens(scores().row(head), m_budgets[static_cast<std::size_t>(head)], m_kept);
-  }
+  kernels::select_layer_tokens(scores(), m_budgets, kWindow, m_kept);
 }
 
-kernels::Work AdaKvLayer::window_scores_work() const {
+void AdaKvLayer::compact() {
+  const kernels::DenseCacheView dense{
+      m_keys.data(),         m_values.data(),       m_dtype, kHeadDim, kKvHeads, m_tokens,
+      m_problem.head_stride, m_problem.token_stride};
+  kernels::RaggedCacheView cache;
+  cache.keys = m_kept_keys.data();
+  cache.values = m_kept_values.data();
+  cache.dtype = m_dtype;
+  cache.head_dim = kHeadDim;
+  cache.segments = kKvHeads;
+  cache.offsets = m_kept.offsets.data();
+  cache.lengths = m_lengths.data();
+  kernels::compact_cache(
+      dense, {m_kept.tokens.data(), m_kept.offsets.data(), m_kept.offsets.back()}, cache);
+}
+
+void AdaKvLayer::compress() {
+  score();
+  allocate();
+  select();
+  compact();
+}
+
+std::int64_t AdaKvLayer::element_bytes() const {
+  return static_cast<std::int64_t>(traces::size_of(m_dtype));
+}
+
+kernels::Work AdaKvLayer::score_work() const {
   kernels::Work work;
   for (std::int64_t head = 0; head < kKvHeads; ++head) {
     work += kernels::window_scores_work(kQueryHeads / kKvHeads, kWindow, m_tokens, kHeadDim,
-                                        static_cast<std::int64_t>(traces::size_of(m_dtype)));
+                                        element_bytes());
   }
   return work;
+}
+
+kernels::Work AdaKvLayer::allocate_work() const {
+  return kernels::budget_allocation_work(kKvHeads, m_tokens - kWindow);
+}
+
+kernels::Work AdaKvLayer::select_work() const {
+  const std::int64_t kept = m_tokens / kBudgetDivisor - kWindow;
+  return kernels::token_selection_work(kKvHeads * (m_tokens - kWindow), kKvHeads * kept);
+}
+
+kernels::Work AdaKvLayer::compact_work() const {
+  return kernels::compact_cache_work(kKvHeads * (m_tokens / kBudgetDivisor), kKvHeads, kHeadDim,
+                                     element_bytes());
 }
 
 }  // namespace kvsieve::bench

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kvsieve/kernels/token_selection.h"
 #include "kvsieve/kernels/window_scores.h"
 #include "kvsieve/kernels/work.h"
 #include "kvsieve/traces/dtype.h"
@@ -26,21 +27,31 @@ class AdaKvLayer {
   void score();
   void allocate();
   void select();
+  void compact();
+  /// All of the above.
+  void compress();
 
-  [[nodiscard]] const std::vector<std::int64_t>& budgets() const { return m_budgets; }
-  [[nodiscard]] kernels::Work window_scores_work() const;
+  [[nodiscard]] kernels::Work score_work() const;
+  [[nodiscard]] kernels::Work allocate_work() const;
+  [[nodiscard]] kernels::Work select_work() const;
+  [[nodiscard]] kernels::Work compact_work() const;
 
  private:
   [[nodiscard]] kernels::MatrixView<float> scores();
+  [[nodiscard]] std::int64_t element_bytes() const;
 
   std::int64_t m_tokens;
   traces::DType m_dtype;
   std::vector<std::byte> m_queries;  ///< [Hq, w, d]
   std::vector<std::byte> m_keys;     ///< [Hkv, n, d]
+  std::vector<std::byte> m_values;   ///< [Hkv, n, d]
   kernels::WindowScoresProblem m_problem;
   std::vector<float> m_scores;  ///< [Hkv, n - w]
   std::vector<std::int64_t> m_budgets;
-  std::vector<std::int32_t> m_kept;
+  kernels::LayerSelection m_kept;
+  std::vector<std::byte> m_kept_keys;    ///< [kept rows, d]
+  std::vector<std::byte> m_kept_values;  ///< [kept rows, d]
+  std::vector<std::int32_t> m_lengths;
 };
 
 }  // namespace kvsieve::bench

@@ -20,7 +20,8 @@ struct RankThreshold {
   std::int64_t ties = 0;
 };
 
-/// The threshold of the k largest keys, 1 <= k <= keys.size(). Two passes over the keys.
+/// The threshold of the k largest keys, 1 <= k <= keys.size(). As a rule one pass over the keys,
+/// between two of a sample, and little work on the few that lie there; at worst four passes.
 [[nodiscard]] RankThreshold select_threshold(std::span<const std::uint32_t> keys, std::int64_t k);
 
 }  // namespace kvsieve::kernels

@@ -97,6 +97,8 @@ struct SimdOps {
   /// How many of keys [n] are above `key`; `equal` becomes the number of those equal to it.
   std::int64_t (*count_above)(const std::uint32_t* keys, std::int64_t n, std::uint32_t key,
                               std::int64_t* equal);
+  /// Raises the keys above `key` to the largest number, 0xffffffff.
+  void (*pin_above)(std::uint32_t* keys, std::int64_t n, std::uint32_t key);
   /// Copies the keys within [low, high] to `out`, which has room for n + kPanelWidth, in order, and
   /// returns their number; `above` becomes the number of keys above `high`.
   std::int64_t (*keys_within)(const std::uint32_t* keys, std::int64_t n, std::uint32_t low,
