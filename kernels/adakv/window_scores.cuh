@@ -461,8 +461,7 @@ __global__ void __launch_bounds__(WindowTile<T, D>::kThreads, WindowTile<T, D>::
 
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
-  const QueryStages<T, D> stages(problem, queries + blockIdx.y * rows_of_head(problem) * D, range,
-                                 shared);
+  const QueryStages<T, D> stages(problem, queries, range, shared);
   stages.for_each([&](const Stage& stage, const T* rows) {
     Scores<T, D> scores;
     RowStatistics statistics[2];
@@ -636,8 +635,7 @@ __global__ void __launch_bounds__(WindowTile<T, D>::kThreads, WindowTile<T, D>::
     warp_keys.load(problem, keys_of_head(problem, keys), first_key,
                    shared + 2 * kMmaM * Tile::kStride);
     float columns[2 * Tile::kKeyGroups] = {};
-    const QueryStages<T, D> stages(problem, queries + blockIdx.y * rows_of_head(problem) * D, range,
-                                   shared);
+    const QueryStages<T, D> stages(problem, queries, range, shared);
     stages.for_each([&](const Stage& stage, const T* stage_rows) {
       const RowStatistics* member_rows =
           rows + (std::int64_t{blockIdx.y} * problem.group + stage.member) * problem.queries;

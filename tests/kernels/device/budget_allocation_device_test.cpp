@@ -319,6 +319,7 @@ TEST(BudgetAllocationDevice, WhatHasNoKernelIsNamed) {
   fails("row length of", [](auto& args) { args.m = std::int64_t{1} << 31; });
   fails("budget of -1", [](auto& args) { args.b = -1; });
   fails("chunk of 6", [](auto& args) { args.chunk_tokens = 6; });
+  fails("rows of 2199023255552", [](auto& args) { args.batch = std::int64_t{1} << 40; });
 }
 
 TEST(BudgetAllocationDevice, LaunchesABlockAChunkAndABlockALayer) {

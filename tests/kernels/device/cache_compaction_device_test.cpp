@@ -146,6 +146,68 @@ HostCache compacted(const CompactionProblem& problem, std::int64_t slack) {
   return cache;
 }
 
+void check_compaction(const CompactionProblem& problem) {
+  Stream stream;
+  const DeviceProblem inputs(problem, stream);
+  HostCache empty(problem.item, plus(problem.budgets(), 2));
+  const DeviceCache cache(empty, stream);
+  const FailedSegment failed(stream);
+  compact_cache({inputs.dense, inputs.kept, cache.view(), failed.data()}, stream);
+  EXPECT_TRUE(cache.equals(compacted(problem, 2), stream));
+  EXPECT_EQ(failed.value(stream), 0);
+}
+
+void check_append(const CompactionProblem& problem) {
+  Stream stream;
+  const DeviceProblem inputs(problem, stream);
+  HostCache expected = compacted(problem, problem.item.appended + 1);
+  const DeviceCache cache(expected, stream);
+  const FailedSegment failed(stream);
+  append_tokens({inputs.new_tokens, cache.view(), failed.data()}, stream);
+  kernels::append_tokens(problem.new_tokens(), expected.view());
+  EXPECT_TRUE(cache.equals(expected, stream));
+  EXPECT_EQ(failed.value(stream), 0);
+}
+
+void check_removal(const CompactionProblem& problem) {
+  Stream stream;
+  const CompactionProblem other(problem.item, 99);
+  const DeviceProblem inputs(other, stream);
+  HostCache expected = compacted(problem, problem.item.appended);
+  kernels::append_tokens(problem.new_tokens(), expected.view());
+  const DeviceCache cache(expected, stream);
+  const FailedSegment failed(stream);
+  remove_last_tokens({problem.item.appended, cache.view(), failed.data()}, stream);
+  kernels::remove_last_tokens(problem.item.appended, expected.view());
+  EXPECT_TRUE(cache.equals(expected, stream));
+  append_tokens({inputs.new_tokens, cache.view(), failed.data()}, stream);
+  kernels::append_tokens(other.new_tokens(), expected.view());
+  EXPECT_TRUE(cache.equals(expected, stream));
+  EXPECT_EQ(failed.value(stream), 0);
+}
+
+void check_regrowth(const CompactionProblem& problem) {
+  Stream stream;
+  HostCache from = compacted(problem, problem.item.appended);
+  // Slack that differs from the slack of the cache to fill.
+  kernels::append_tokens(problem.new_tokens(), from.view());
+  kernels::remove_last_tokens(problem.item.appended, from.view());
+  const DeviceCache device_from(from, stream);
+  for (const std::int64_t page_rows : {0, 8}) {
+    CompactionCase target = problem.item;
+    target.page_rows = page_rows;
+    SCOPED_TRACE("to " + target.name());
+    HostCache to(target, plus(problem.budgets(), 3));
+    const DeviceCache device_to(to, stream);
+    const FailedSegment failed(stream);
+    const std::int64_t from_rows = problem.item.page_rows == 0 ? from.offsets.back() : 0;
+    regrow_cache({device_from.view(), from_rows, device_to.view(), failed.data()}, stream);
+    kernels::regrow_cache(from.view(), to.view());
+    EXPECT_TRUE(device_to.equals(to, stream));
+    EXPECT_EQ(failed.value(stream), 0);
+  }
+}
+
 /// Calls check(problem) for every case, in every order.
 template <class Check>
 void for_each_case(const Check& check) {
@@ -158,73 +220,19 @@ void for_each_case(const Check& check) {
 }
 
 TEST(CacheCompactionDevice, CompactsAsTheCpuBackend) {
-  for_each_case([](const CompactionProblem& problem) {
-    Stream stream;
-    const DeviceProblem inputs(problem, stream);
-    HostCache empty(problem.item, plus(problem.budgets(), 2));
-    const DeviceCache cache(empty, stream);
-    const FailedSegment failed(stream);
-    compact_cache({inputs.dense, inputs.kept, cache.view(), failed.data()}, stream);
-    EXPECT_TRUE(cache.equals(compacted(problem, 2), stream));
-    EXPECT_EQ(failed.value(stream), 0);
-  });
+  for_each_case(check_compaction);
 }
 
 TEST(CacheCompactionDevice, AppendsAsTheCpuBackend) {
-  for_each_case([](const CompactionProblem& problem) {
-    Stream stream;
-    const DeviceProblem inputs(problem, stream);
-    HostCache expected = compacted(problem, problem.item.appended + 1);
-    const DeviceCache cache(expected, stream);
-    const FailedSegment failed(stream);
-    append_tokens({inputs.new_tokens, cache.view(), failed.data()}, stream);
-    kernels::append_tokens(problem.new_tokens(), expected.view());
-    EXPECT_TRUE(cache.equals(expected, stream));
-    EXPECT_EQ(failed.value(stream), 0);
-  });
+  for_each_case(check_append);
 }
 
 TEST(CacheCompactionDevice, RemovesAndAppendsAgainAsTheCpuBackend) {
-  for_each_case([](const CompactionProblem& problem) {
-    Stream stream;
-    const CompactionProblem other(problem.item, 99);
-    const DeviceProblem inputs(other, stream);
-    HostCache expected = compacted(problem, problem.item.appended);
-    kernels::append_tokens(problem.new_tokens(), expected.view());
-    const DeviceCache cache(expected, stream);
-    const FailedSegment failed(stream);
-    remove_last_tokens({problem.item.appended, cache.view(), failed.data()}, stream);
-    kernels::remove_last_tokens(problem.item.appended, expected.view());
-    EXPECT_TRUE(cache.equals(expected, stream));
-    append_tokens({inputs.new_tokens, cache.view(), failed.data()}, stream);
-    kernels::append_tokens(other.new_tokens(), expected.view());
-    EXPECT_TRUE(cache.equals(expected, stream));
-    EXPECT_EQ(failed.value(stream), 0);
-  });
+  for_each_case(check_removal);
 }
 
 TEST(CacheCompactionDevice, RegrowsAsTheCpuBackendIntoAnyLayout) {
-  for_each_case([](const CompactionProblem& problem) {
-    Stream stream;
-    HostCache from = compacted(problem, problem.item.appended);
-    // Slack that differs from the slack of the cache to fill.
-    kernels::append_tokens(problem.new_tokens(), from.view());
-    kernels::remove_last_tokens(problem.item.appended, from.view());
-    const DeviceCache device_from(from, stream);
-    for (const std::int64_t page_rows : {0, 8}) {
-      CompactionCase target = problem.item;
-      target.page_rows = page_rows;
-      SCOPED_TRACE("to " + target.name());
-      HostCache to(target, plus(problem.budgets(), 3));
-      const DeviceCache device_to(to, stream);
-      const FailedSegment failed(stream);
-      const std::int64_t from_rows = problem.item.page_rows == 0 ? from.offsets.back() : 0;
-      regrow_cache({device_from.view(), from_rows, device_to.view(), failed.data()}, stream);
-      kernels::regrow_cache(from.view(), to.view());
-      EXPECT_TRUE(device_to.equals(to, stream));
-      EXPECT_EQ(failed.value(stream), 0);
-    }
-  });
+  for_each_case(check_regrowth);
 }
 
 TEST(CacheCompactionDevice, TakesABoundOfTheKeptRows) {
@@ -420,6 +428,36 @@ TEST(CacheCompactionDevice, T31_CopiesRowsBeyondTwoToThe31Elements) {
   stream.synchronize();
   EXPECT_TRUE(std::equal(copied.begin(), copied.end(), rows.begin() + 2 * kRow));
   EXPECT_EQ(failed.value(stream), 0);
+}
+
+// Few and small: the thread sanitizer takes about 0.1 s a block.
+TEST(CacheCompactionRace, SmallCaches) {
+  const CompactionCase small[] = {
+      {.segments = 3, .tokens = 40, .appended = 3},
+      {.segments = 2, .head_dim = 80, .tokens = 33, .kept = Kept::kAll, .appended = 65},
+      {.segments = 3,
+       .head_dim = 256,
+       .dtype = traces::DType::kF32,
+       .tokens = 9,
+       .kept = Kept::kFirstEmpty,
+       .order = DenseOrder::kTokenMajor,
+       .appended = 1},
+      {.segments = 2,
+       .head_dim = 128,
+       .dtype = traces::DType::kBF16,
+       .tokens = 20,
+       .page_rows = 16,
+       .appended = 33}};
+  for (const CompactionCase& item : small) {
+    SCOPED_TRACE(item.name());
+    const CompactionProblem problem(item);
+    for_each_order([&] {
+      check_compaction(problem);
+      check_append(problem);
+      check_removal(problem);
+      check_regrowth(problem);
+    });
+  }
 }
 
 }  // namespace

@@ -367,6 +367,10 @@ TEST(TokenSelectionDevice, WhatHasNoKernelIsNamed) {
   fails("prompt length of", [](auto& args) { args.window = std::int64_t{1} << 31; });
   fails("sinks of -1", [](auto& args) { args.sinks = -1; });
   fails("chunk of 0", [](auto& args) { args.chunk_tokens = 0; });
+  fails("units of 2147483647", [](auto& args) {
+    args.units = (std::int64_t{1} << 31) - 1;
+    args.chunk_tokens = 4;
+  });
   const float norm = 1.0F;
   fails("norms of 7", [&](auto& args) {
     args.norms = &norm;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "exec/simt/block.h"
+#include "exec/simt/sync_deletion.h"
 
 namespace kvsieve::simt::cuda {
 
@@ -52,7 +53,11 @@ inline void __pipeline_commit() {
 }
 
 /// Waits for all of this thread's groups but the newest `pending`.
-inline void __pipeline_wait_prior(std::size_t pending) {
+inline void __pipeline_wait_prior(std::size_t pending,
+                                  std::source_location where = std::source_location::current()) {
+  if (is_deleted(where)) {
+    return;
+  }
   Thread& self = this_thread();
   const std::uint32_t end =
       self.committed_groups -

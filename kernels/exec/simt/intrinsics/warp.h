@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "exec/simt/sync_deletion.h"
 #include "exec/simt/warp_exchange.h"
 
 namespace kvsieve::simt::cuda {
@@ -131,6 +132,9 @@ T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = 32,
 
 inline void __syncwarp(unsigned mask = kAllLanes,
                        std::source_location where = std::source_location::current()) {
+  if (is_deleted(where)) {
+    return;
+  }
   char nothing = 0;
   warp_exchange(
       "__syncwarp", mask, &nothing, [](std::array<char*, kLanes>&, unsigned) {}, where);
