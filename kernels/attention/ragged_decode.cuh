@@ -222,7 +222,7 @@ __device__ inline void decode_load_queries(
 
 /// Attention of one share.
 template <class T, int kHeadDim, int kGroup>
-__global__ void __launch_bounds__(kDecodeThreads) decode_shares_kernel(DecodeParams params) {
+__global__ void __launch_bounds__(kDecodeThreads, 2) decode_shares_kernel(DecodeParams params) {
   using Team = DecodeTeam<T, kHeadDim>;
   constexpr int kBatch = kGroup <= 4 ? 4 : 2;
   const int team = static_cast<int>(threadIdx.x) / Team::kLanes;
