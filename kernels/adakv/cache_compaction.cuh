@@ -100,7 +100,7 @@ __device__ inline void set_lengths(const RaggedCacheView& cache, std::int32_t* f
 
 template <int kRowVectors>
 __global__ void __launch_bounds__(kCopyThreads)
-    compact_cache_kernel(DenseCacheView dense, KeptTokens kept, RaggedCacheView cache,
+    compact_cache_kernel(DenseCacheView dense, KeptTokensView kept, RaggedCacheView cache,
                          std::int32_t* failed_segment) {
   __shared__ TilePlan<kRowVectors> plan;
   constexpr int kTileRows = tile_rows(kRowVectors);

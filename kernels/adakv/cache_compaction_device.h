@@ -18,7 +18,7 @@ namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 
 struct CompactCacheArgs {
   DenseCacheView dense;
-  KeptTokens kept;  ///< `rows` may exceed offsets[S]: then some blocks find nothing to do
+  KeptTokensView kept;  ///< `rows` may exceed offsets[S]: then some blocks find nothing to do
   RaggedCacheView cache;
   std::int32_t* failed_segment = nullptr;
 };

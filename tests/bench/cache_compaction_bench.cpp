@@ -67,7 +67,7 @@ struct Layer {
     }
     return result;
   }
-  [[nodiscard]] kernels::KeptTokens kept_tokens() const {
+  [[nodiscard]] kernels::KeptTokensView kept_tokens() const {
     return {kept.data(), offsets.data(), offsets.back()};
   }
 

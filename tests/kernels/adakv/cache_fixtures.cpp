@@ -125,7 +125,7 @@ DenseCacheView CompactionProblem::dense() const {
   return view;
 }
 
-KeptTokens CompactionProblem::kept() const {
+KeptTokensView CompactionProblem::kept() const {
   return {kept_tokens.data(), kept_offsets.data(), kept_offsets.back()};
 }
 

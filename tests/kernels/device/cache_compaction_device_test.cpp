@@ -103,7 +103,7 @@ struct DeviceProblem {
   DeviceBuffer<std::byte> new_keys;
   DeviceBuffer<std::byte> new_values;
   DenseCacheView dense;
-  KeptTokens kept;
+  KeptTokensView kept;
   NewTokens new_tokens;
 
   DeviceProblem(const CompactionProblem& problem, Stream& stream)
