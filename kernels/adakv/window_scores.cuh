@@ -152,8 +152,9 @@ template <class T, int D>
 using Scores = float[WindowTile<T, D>::kKeyGroups][4];
 
 /// A warp's keys as the second operand of warp_mma, in registers.
-/// A sum of products has no order, so the kernel gives element 32 i + 8 q + e of a row to the
-/// fragment place where lane quarter q holds it with one 16-byte load, the same for both operands.
+/// The order of a sum of products is free as long as both operands follow it. So lane q of each
+/// four lanes takes elements 8 q to 8 q + 7 of every 32 with one 16-byte load, for two steps of
+/// warp_mma, rather than the scattered pairs that warp_mma's layout names.
 template <class T, int D>
 class WarpKeys {
   using Tile = WindowTile<T, D>;
@@ -295,8 +296,8 @@ __device__ inline void finish_scores(const WindowProblem& problem, Scores<T, D>&
   }
 }
 
-/// exp(x) for x <= 0. Keys and queries of 16 bits leave scores an error of 1e-3 and more, next to
-/// which that of the fast exponential, 1e-6 |x|, is nothing.
+/// exp(x) for x <= 0. The fast exponential's relative error, 1.2e-7 (2 + 1.2 |x|), is nothing next
+/// to what rounding keys and queries to 16 bits has done to the scores.
 template <class T>
 __device__ inline float exponential(float x) {
   if constexpr (sizeof(T) == 2) {
@@ -310,7 +311,7 @@ __device__ inline float exponential(float x) {
 // The rows' way through shared memory
 
 /// Up to 16 queries of one member.
-struct Stage {
+struct QueryStage {
   int member;
   int first_query;
 };
@@ -333,9 +334,9 @@ class QueryStages {
   template <class Consume>
   __device__ void for_each(const Consume& consume) const {
     int turn = 0;
-    Stage next{0, m_range.begin};
+    QueryStage next{0, m_range.begin};
     copy(next, turn);
-    for (Stage stage = next; stage.member < m_problem.group; stage = next) {
+    for (QueryStage stage = next; stage.member < m_problem.group; stage = next) {
       next = after(stage);
       __pipeline_wait_prior(0);
       __syncthreads();  // behind it, nobody reads the other buffer any more
@@ -350,13 +351,13 @@ class QueryStages {
  private:
   __device__ T* buffer(int turn) const { return m_shared + turn % 2 * (kMmaM * Tile::kStride); }
 
-  __device__ Stage after(Stage stage) const {
+  __device__ QueryStage after(QueryStage stage) const {
     stage.first_query += kMmaM;
-    return stage.first_query < m_range.end ? stage : Stage{stage.member + 1, m_range.begin};
+    return stage.first_query < m_range.end ? stage : QueryStage{stage.member + 1, m_range.begin};
   }
 
   /// Rows behind the member's last repeat it: they are multiplied too, and then ignored.
-  __device__ void copy(const Stage& stage, int turn) const {
+  __device__ void copy(const QueryStage& stage, int turn) const {
     constexpr int kPieces = Tile::kRowBytes / 16;
     constexpr int kPerPiece = Vector16<T>::kSize;
     const std::int64_t head = std::int64_t{blockIdx.y} * m_problem.group + stage.member;
@@ -462,7 +463,7 @@ __global__ void __launch_bounds__(WindowTile<T, D>::kThreads, WindowTile<T, D>::
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
   const QueryStages<T, D> stages(problem, queries, range, shared);
-  stages.for_each([&](const Stage& stage, const T* rows) {
+  stages.for_each([&](const QueryStage& stage, const T* rows) {
     Scores<T, D> scores;
     RowStatistics statistics[2];
     warp_keys.multiply(rows, scores);
@@ -582,7 +583,8 @@ __device__ inline void store_columns(float (&columns)[2 * WindowTile<T, D>::kKey
 }
 
 /// One key's sums over queries become means; with one unit a KV head, member 0's becomes the
-/// group's. `sums` points at the key's of member 0, members are `stride` apart.
+/// group's, in reduce_group's own order and rounding, so that what ties on the host ties here.
+/// `sums` points at the key's of member 0, members are `stride` apart.
 __device__ inline void finish_column(const WindowProblem& problem, const ScoreStages& stages,
                                      int key, float* sums, int stride) {
   const IndexRange seen_by = viewers(problem, key, key);
@@ -594,12 +596,13 @@ __device__ inline void finish_column(const WindowProblem& problem, const ScoreSt
     reduced = stages.reduce == GroupReduce::kMean ? reduced + sum : fmaxf(reduced, sum);
   }
   if (stages.by_kv_head) {
-    const bool mean = stages.reduce == GroupReduce::kMean;
-    sums[0] = mean ? reduced / static_cast<float>(problem.group) : reduced;
+    sums[0] = stages.reduce == GroupReduce::kMean
+                  ? reduced * (1.0F / static_cast<float>(problem.group))
+                  : reduced;
   }
 }
 
-/// Pools around `key`; values[i] is the value of key `first_key` + i.
+/// Pools around `key` with pool_scores's rounding; values[i] is the value of key `first_key` + i.
 __device__ inline float pool(const WindowProblem& problem, const ScoreStages& stages, int key,
                              int first_key, const float* values) {
   const int begin = max(key - stages.reach, 0);
@@ -610,7 +613,7 @@ __device__ inline float pool(const WindowProblem& problem, const ScoreStages& st
     value = stages.pooling == Pooling::Kind::kMax ? fmaxf(value, next) : value + next;
   }
   return stages.pooling == Pooling::Kind::kAverage
-             ? value / static_cast<float>(stages.pooling_kernel)
+             ? value * (1.0F / static_cast<float>(stages.pooling_kernel))
              : value;
 }
 
@@ -636,7 +639,7 @@ __global__ void __launch_bounds__(WindowTile<T, D>::kThreads, WindowTile<T, D>::
                    shared + 2 * kMmaM * Tile::kStride);
     float columns[2 * Tile::kKeyGroups] = {};
     const QueryStages<T, D> stages(problem, queries, range, shared);
-    stages.for_each([&](const Stage& stage, const T* stage_rows) {
+    stages.for_each([&](const QueryStage& stage, const T* stage_rows) {
       const RowStatistics* member_rows =
           rows + (std::int64_t{blockIdx.y} * problem.group + stage.member) * problem.queries;
       Scores<T, D> scores_of_rows;
