@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -98,7 +99,7 @@ class Decode {
     const std::int64_t unit = decode_unit(ops.lanes);
     m_padded = (args.cache.head_dim + unit - 1) / unit * unit;
     m_block_tokens = decode_block_tokens(static_cast<std::int64_t>(m_row_bytes));
-    m_part_size = args.group * m_padded + 2 * kDecodeMaxGroup;
+    m_part_size = args.group * m_padded + 2 * kDecodeStateLanes;
     m_work.order.resize(static_cast<std::size_t>(args.cache.head_dim));
     fill_order(m_type, ops.lanes, m_work.order);
     m_work.starts.resize(static_cast<std::size_t>(args.cache.segments) + 1);
@@ -131,13 +132,23 @@ class Decode {
  private:
   struct Part {
     float* out;  ///< [G, padded]
-    float* max;  ///< [8], the first G of them used
-    float* sum;  ///< [8]
+    float* max;  ///< [kDecodeStateLanes]
+    float* sum;  ///< [kDecodeStateLanes]
+
+    /// The sum over a member's lanes.
+    [[nodiscard]] float total(std::int64_t g, std::int64_t group) const {
+      float result = 0.0F;
+      const auto step = static_cast<std::int64_t>(std::bit_ceil(static_cast<std::size_t>(group)));
+      for (std::int64_t i = g; i < kDecodeStateLanes; i += step) {
+        result += sum[i];
+      }
+      return result;
+    }
   };
   [[nodiscard]] Part part_at(std::int64_t slot) const {
     float* base = m_work.parts.data() + slot * m_part_size;
     float* maxima = base + m_args.group * m_padded;
-    return {base, maxima, maxima + kDecodeMaxGroup};
+    return {base, maxima, maxima + kDecodeStateLanes};
   }
 
   void arrange_queries(std::int64_t s) {
@@ -181,8 +192,8 @@ class Decode {
   void attend(const DecodePart& part) {
     const Part result = part_at(part.slot);
     std::fill_n(result.out, m_args.group * m_padded, 0.0F);
-    std::fill_n(result.max, kDecodeMaxGroup, -kInfinity);
-    std::fill_n(result.sum, kDecodeMaxGroup, 0.0F);
+    std::fill_n(result.max, kDecodeStateLanes, -kInfinity);
+    std::fill_n(result.sum, kDecodeStateLanes, 0.0F);
     Rows rows[2];
     locate(part.segment, part.begin, part.end, rows[0]);
     int current = 0;
@@ -215,7 +226,7 @@ class Decode {
       for (std::int64_t slot = first; slot <= last; ++slot) {
         const Part part = part_at(slot);
         const float share = std::exp(part.max[g] - largest);
-        sum += share * part.sum[g];
+        sum += share * part.total(g, m_args.group);
         m_ops.axpy(share, part.out + g * m_padded, row.data(), m_padded);
       }
       write(s * m_args.group + g, row, first <= last ? 1.0F / sum : 0.0F);

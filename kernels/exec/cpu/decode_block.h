@@ -9,7 +9,7 @@ namespace kvsieve::kernels {
 inline constexpr std::int64_t kDecodeBlockTokens = 64;
 /// Bytes of keys that a block should have: its keys and values, and those that are prefetched, fit
 /// into the first-level cache together.
-inline constexpr std::int64_t kDecodeBlockBytes = 12 * 1024;
+inline constexpr std::int64_t kDecodeBlockBytes = 8 * 1024;
 /// Tokens of a block are a multiple of this, so that register tiles are full.
 inline constexpr std::int64_t kDecodeBlockStep = 16;
 
@@ -21,6 +21,9 @@ inline constexpr std::int64_t kDecodeBlockStep = 16;
                                     : fit;
 }
 
+/// Members' maxima and sums are kept in so many lanes: lane i belongs to member i modulo G rounded
+/// up to a power of two.
+inline constexpr std::int64_t kDecodeStateLanes = 16;
 /// Query heads that may share a segment.
 inline constexpr std::int64_t kDecodeMaxGroup = 8;
 
@@ -48,8 +51,8 @@ struct DecodeBlock {
   const float* queries;  ///< [G, padded] arranged, zero-padded, scaled
   float softcap;         ///< 0: none
   float* out;            ///< [G, padded] arranged, sum of exp(score - max) times value
-  float* max;            ///< [8] largest score so far, -inf before the first block
-  float* sum;            ///< [8] sum of exp(score - max)
+  float* max;  ///< [kDecodeStateLanes], -inf at first: what was taken away from scores, repeated
+  float* sum;  ///< [kDecodeStateLanes] sums of exp(score - max), to be added up for each member
 };
 
 }  // namespace kvsieve::kernels
