@@ -6,6 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "arguments.h"
+#include "kvsieve/kernels/backend.h"
+#include "kvsieve/kernels/device_support.h"
+#include "kvsieve/kernels/instruction_set.h"
+#include "kvsieve/sim/backends.h"
 #include "kvsieve/sim/codebook.h"
 #include "kvsieve/sim/run_document.h"
 #include "kvsieve/traces/error.h"
@@ -138,25 +142,99 @@ void print(const ordered_json& json, std::size_t indent) {
   }
 }
 
+ordered_json backend_info(kernels::Backend backend) {
+  ordered_json json = {{"name", kernels::name_of(backend)}};
+  if (const auto reason = sim::why_unavailable(backend)) {
+    json["unavailable"] = *reason;
+  }
+  return json;
+}
+
+/// What runs where, and the shapes that the device kernels are compiled for.
+ordered_json kernel_info() {
+  ordered_json backends = ordered_json::array();
+  for (const kernels::Backend backend : kernels::kBackends) {
+    backends.push_back(backend_info(backend));
+  }
+  ordered_json dtypes = ordered_json::array();
+  for (const traces::DType dtype : kernels::kDeviceDTypes) {
+    dtypes.push_back(traces::name_of(dtype));
+  }
+  ordered_json operations = ordered_json::array();
+  for (const kernels::DeviceOperation& operation : kernels::kDeviceOperations) {
+    ordered_json entry = {{"name", operation.name}};
+    if (operation.reads_cache) {
+      entry["dtypes"] = dtypes;
+      entry["head_dims"] = kernels::kDeviceHeadDims;
+      entry["groups"] = fmt::format("1-{}", kernels::kDeviceMaxGroup);
+    } else {
+      entry["dtypes"] = {"F32"};  // scores
+    }
+    operations.push_back(std::move(entry));
+  }
+  return {{"kind", "kernels"},
+          {"isa", kernels::instruction_set()},
+          {"backends", backends},
+          {"operations", operations}};
+}
+
+void print_kernels(const ordered_json& json) {
+  std::cout << "Backends\n";
+  for (const ordered_json& backend : json["backends"]) {
+    std::cout << fmt::format("  {:<6} {}\n", backend["name"].get<std::string>(),
+                             backend.contains("unavailable")
+                                 ? "unavailable: " + backend["unavailable"].get<std::string>()
+                                 : "available");
+  }
+  std::cout << "\nOperations of simt and cuda (cpu takes every shape)\n";
+  for (const ordered_json& operation : json["operations"]) {
+    std::cout << fmt::format("  {:<18} {}", operation["name"].get<std::string>(),
+                             fmt::join(operation["dtypes"].get<std::vector<std::string>>(), " "));
+    if (operation.contains("head_dims")) {
+      std::cout << fmt::format(
+          "; head size {}; query heads a KV head {}",
+          fmt::join(operation["head_dims"].get<std::vector<std::int64_t>>(), " "),
+          operation["groups"].get<std::string>());
+    }
+    std::cout << "\n";
+  }
+}
+
 }  // namespace
 
 int run_info(const std::vector<std::string>& words) {
   std::string format = "table";
-  Arguments arguments("info FILE... [options]",
-                      "Says what a trace, codebook or run holds, from its metadata.",
-                      {"kvsieve info trace.kvtrace", "kvsieve info run.kvrun --format json"});
+  bool kernels = false;
+  Arguments arguments("info FILE... | --kernels [options]",
+                      "Says what a trace, codebook or run holds, from its metadata, or what this\n"
+                      "build's backends and kernels support.",
+                      {"kvsieve info trace.kvtrace", "kvsieve info run.kvrun --format json",
+                       "kvsieve info --kernels"});
   arguments.options("Options")("format", po::value(&format)->default_value(format),
-                               "table or json");
+                               "table or json")(
+      "kernels", po::bool_switch(&kernels),
+      "list backends, and the dtypes, head sizes and groups that have kernels");
   arguments.positional("file", -1);
   if (!arguments.parse(words)) {
     return 0;
   }
-  if (!arguments.has("file")) {
-    throw Error(ErrorKind::kUsage, "no file given", "usage: kvsieve info FILE...");
+  if (arguments.has("file") == kernels) {
+    throw Error(ErrorKind::kUsage,
+                kernels ? "--kernels is about this build and takes no file" : "no file given",
+                "usage: kvsieve info FILE... or kvsieve info --kernels");
   }
   if (format != "table" && format != "json") {
     throw Error(ErrorKind::kUsage, fmt::format("--format '{}' is unknown", format),
                 "supported: table, json");
+  }
+  if (kernels) {
+    const ordered_json json = kernel_info();
+    if (format == "json") {
+      std::cout << json.dump(2) << "\n";
+    } else {
+      print_kernels(json);
+    }
+    return 0;
   }
   ordered_json documents = ordered_json::array();
   for (const std::string& path : arguments.get<std::vector<std::string>>("file")) {

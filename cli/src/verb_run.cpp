@@ -20,18 +20,6 @@ namespace po = boost::program_options;
 namespace kvsieve::cli {
 namespace {
 
-void check_backend(const std::string& backend) {
-  if (backend == "cpu") {
-    return;
-  }
-  if (backend == "simt" || backend == "cuda") {
-    throw Error(ErrorKind::kMissingCapability,
-                fmt::format("the backend {} is not part of this build", backend), "available: cpu");
-  }
-  throw Error(ErrorKind::kUsage, fmt::format("--backend '{}' is unknown", backend),
-              "supported: cpu, simt, cuda");
-}
-
 /// More threads than any machine has cores would only cost memory.
 constexpr int kMostThreads = 1024;
 
@@ -122,7 +110,7 @@ int run_replay(const std::vector<std::string>& words) {
   if (!arguments.has("trace")) {
     throw Error(ErrorKind::kUsage, "no trace given", "usage: kvsieve run TRACE --method NAME");
   }
-  check_backend(backend);
+  const kernels::Backend where = kernels::backend_from_name(backend);
   if (output.format != "json") {
     static_cast<void>(Table({}).format(output.format));
   }
@@ -136,18 +124,23 @@ int run_replay(const std::vector<std::string>& words) {
   }
   const auto inputs = arguments.get<std::vector<std::string>>("trace");
   const traces::Trace trace = traces::Trace::open(inputs[0]);
-  const RunPlan plan = make_plan(arguments, trace.header().model);
+  RunPlan plan = make_plan(arguments, trace.header().model);
   if (arguments.given("output")) {
     check_output(output.path, output.force, inputs);
   }
   ProgressLine progress("replaying", quiet);
   const auto update = [&](double share) { progress.update(share); };
-  if (const auto* eviction = std::get_if<EvictionRun>(&plan)) {
+  if (auto* eviction = std::get_if<EvictionRun>(&plan)) {
+    eviction->options.backend = where;
     const std::vector<sim::EvictionResult> results =
         sim::replay_eviction(trace, {&eviction->plan, 1}, eviction->options, update);
     progress.finish();
     deliver(trace, results[0], output);
   } else {
+    if (where != kernels::Backend::kCpu) {
+      throw Error(ErrorKind::kMissingCapability,
+                  fmt::format("retrieval methods run on the cpu backend only, not on {}", backend));
+    }
     const sim::RetrievalResult result =
         sim::replay_retrieval(trace, std::get<sim::RetrievalOptions>(plan), update);
     progress.finish();

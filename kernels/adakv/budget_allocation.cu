@@ -38,8 +38,11 @@ void validate(const BudgetAllocationArgs& args) {
                     "the row length or more");
   require_supported(args.b >= 0, kName, "a budget of", args.b, "0 or more");
   require_supported(args.batch >= 0, kName, "a batch of", args.batch, "0 or more");
-  require_supported(args.chunk_tokens > 0 && args.chunk_tokens % kSelectVectorTokens == 0, kName,
-                    "a chunk of", args.chunk_tokens, "multiples of 4");
+  require_supported(is_select_chunk(args.chunk_tokens), kName, "a chunk of", args.chunk_tokens,
+                    "multiples of 4 up to " + std::to_string(kSelectMaxTokens));
+  require_supported(is_select_grid(args.batch * args.heads, args.m, args.chunk_tokens), kName,
+                    "a number of rows of", args.batch * args.heads,
+                    "what fits a grid of 2^31 - 1 blocks");
 }
 
 AllocationParams make_params(const BudgetAllocationArgs& args, const AllocationWorkspace& space) {

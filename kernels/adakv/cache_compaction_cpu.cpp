@@ -96,7 +96,7 @@ std::int64_t place_count(const RaggedCacheView& cache) {
 
 }  // namespace
 
-void compact_cache(const DenseCacheView& dense, const KeptTokens& kept,
+void compact_cache(const DenseCacheView& dense, const KeptTokensView& kept,
                    const RaggedCacheView& cache) {
   require_same_shape("compact_cache", dense.dtype, dense.head_dim, dense.segments, cache);
   const std::int64_t* offsets = kept.offsets;

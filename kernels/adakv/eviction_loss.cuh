@@ -6,10 +6,10 @@
 // kept j. So one pass of online softmax over the keys serves several selections: it keeps the
 // running sums once for all keys and once for each selection's kept keys. The kept bits of 32
 // tokens are one word and the same for all rows of a block, so a selection costs FMAs for its kept
-// tokens only: 2 d a token and row beside the 4 d of the attention itself. Storing the weights
-// for a second pass would move 8 bytes a row and token where recomputing them costs 2 d FMAs; a
-// launch a selection would repeat the 4 d. Hence passes of a few selections, as many as the
-// registers hold.
+// tokens only: d a token and row beside the 2 d of the attention itself. A launch a selection would
+// repeat the 2 d each time; storing the weights for a second pass needs 4 Hq R T bytes (1 GiB at 32
+// heads, 256 queries, 32768 tokens) and saves d FMAs. Hence passes of a few selections, as many as
+// leave registers for two blocks on a multiprocessor (d = 256: one block).
 //
 // Exactness. Kept sums add 0 for what is evicted, otherwise the same numbers in the same order as
 // the full sums. Where all that a row sees is kept, the two agree bit for bit and the difference is
@@ -53,9 +53,13 @@ static_assert(kLossKeyGroups * kLossWarpRows == kWarpSize, "a lane a key group a
 template <int kHeadDim>
 inline constexpr int kLossLaneChannels = (kHeadDim + kWarpSize - 1) / kWarpSize;
 
-/// Sums of a lane are 4 rows times its channels, once for all keys and once a selection.
+/// Sums of a lane are 4 rows times its channels, once for all keys and once a selection. With two
+/// blocks on a multiprocessor they share 128 registers with the scores in progress, which is why
+/// the loops over pieces, channels and keys are not unrolled either.
 template <int kHeadDim>
 inline constexpr int kLossSelections = kHeadDim <= 64 ? 3 : 2;
+template <int kHeadDim>
+inline constexpr int kLossBlocks = kHeadDim <= 128 ? 2 : 1;
 
 template <class T>
 struct EvictionLossTask {
@@ -432,7 +436,7 @@ __device__ inline void store_row(const EvictionLossTask<T>& task, int head, int 
 
 /// grid (row blocks, Hq, passes of kLossSelections), block kLossThreads.
 template <class T, int kHeadDim>
-__global__ void __launch_bounds__(kLossThreads, kHeadDim <= 128 ? 2 : 1)
+__global__ void __launch_bounds__(kLossThreads, kLossBlocks<kHeadDim>)
     eviction_loss_kernel(const EvictionLossTask<T> task) {
   constexpr int kSelections = kLossSelections<kHeadDim>;
   constexpr int kKeyStride = EvictionLossShared<T, kHeadDim>::kKeyStride;

@@ -228,7 +228,8 @@ __device__ inline RankCounts block_total(RankCounts mine, SelectShared& shared) 
 }
 
 /// Calls visit(place, selected, position) for every token of the chunk; `position` counts the
-/// selected tokens of the row before it. `before` counts the chunks before this one.
+/// selected tokens of the row before it. `before` counts the chunks before this one. Synchronises
+/// behind the last visit.
 template <class T, class Visit>
 __device__ inline void for_each_ranked(const RowChunk<T>& chunk, Rank threshold, RankCounts before,
                                        SelectShared& shared, Visit visit) {

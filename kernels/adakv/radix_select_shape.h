@@ -29,4 +29,17 @@ inline constexpr std::int64_t kSelectMaxTokens = (std::int64_t{1} << 31) - (1 <<
   return blocks_for(m + kSelectVectorTokens - 1, chunk_tokens);
 }
 
+/// Whether a block can read that many tokens of a row.
+[[nodiscard]] constexpr bool is_select_chunk(std::int64_t chunk_tokens) {
+  return chunk_tokens > 0 && chunk_tokens <= kSelectMaxTokens &&
+         chunk_tokens % kSelectVectorTokens == 0;
+}
+
+/// Whether all chunks of all rows fit a grid.
+[[nodiscard]] constexpr bool is_select_grid(std::int64_t rows, std::int64_t m,
+                                            std::int64_t chunk_tokens) {
+  constexpr std::int64_t kMaxBlocks = (std::int64_t{1} << 31) - 1;
+  return rows <= kMaxBlocks / select_chunks(m, chunk_tokens);
+}
+
 }  // namespace kvsieve::kernels

@@ -49,8 +49,10 @@ void validate(const TokenSelectionArgs& args) {
                     "the row length or more");
   require_supported(args.norms == nullptr || args.norms_stride >= args.m, kName,
                     "a row stride of the norms of", args.norms_stride, "the row length or more");
-  require_supported(args.chunk_tokens > 0 && args.chunk_tokens % kSelectVectorTokens == 0, kName,
-                    "a chunk of", args.chunk_tokens, "multiples of 4");
+  require_supported(is_select_chunk(args.chunk_tokens), kName, "a chunk of", args.chunk_tokens,
+                    "multiples of 4 up to " + std::to_string(kSelectMaxTokens));
+  require_supported(is_select_grid(args.units, args.m, args.chunk_tokens), kName,
+                    "a number of units of", args.units, "what fits a grid of 2^31 - 1 blocks");
 }
 
 SelectionParams make_params(const TokenSelectionArgs& args, const SelectionWorkspace& space) {

@@ -165,7 +165,6 @@ __global__ void __launch_bounds__(kSelectThreads) select_rows(SelectionParams pa
   Rank threshold = select_in_block(scores, tokens_of<kStage>(params, unit), params.m, shared);
   if constexpr (Critical) {
     write_keys(params, unit, scores, threshold, {0, 0}, shared);
-    __syncthreads();
     const RowChunk<unsigned> keys = stage_chunk<Stage::kSecond>(params, unit, 0);
     threshold = select_in_block(keys, tokens_of<Stage::kSecond>(params, unit), params.m, shared);
     write_kept(params, unit, 0, keys, threshold, {0, 0}, shared);

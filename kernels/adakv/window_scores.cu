@@ -116,10 +116,13 @@ WindowProblem problem_of(const WindowScoresArgs& args) {
 template <class T, int D>
 void enqueue(const WindowScoresArgs& args, Stream& stream) {
   const WindowProblem problem = problem_of(args);
+  const std::int64_t kernel = pooling_kernel(args.pooling);
   const ScoreStages stages{.by_kv_head = args.unit == ScoreUnit::kKvHead,
                            .reduce = args.reduce,
                            .pooling = args.pooling.kind,
-                           .pooling_kernel = static_cast<int>(pooling_kernel(args.pooling))};
+                           .pooling_kernel = static_cast<int>(kernel),
+                           .reach = static_cast<int>(kernel / 2),
+                           .tile_columns = static_cast<int>(window_scores_tile_columns(args))};
   const auto* queries = static_cast<const T*>(args.queries);
   const auto* keys = static_cast<const T*>(args.keys);
   auto* tile_statistics = static_cast<RowStatistics*>(args.workspace);

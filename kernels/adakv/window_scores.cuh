@@ -9,14 +9,14 @@
 //
 // Thread layout of 1 and 3: a block has a tile of keys of one KV head, a warp kWarpKeys of them.
 // Keys stay where they are loaded (16-bit: in registers as fragments; fp32: in shared memory), the
-// rows of the group's members stream through shared memory, kStageRows at a time, one stage ahead
-// of the computation. A warp multiplies 16 rows by its keys, with warp_mma or, fp32, with FMAs in
-// the same arrangement of sums over lanes: rows r, r + 8 and keys 8 t + c, 8 t + c + 1 in lane
-// 4 r + c / 2. Rows of a stage belong to one member, so that a mean over a member's rows is a sum
-// over the lane's own rows, then over the lanes with the same keys: no atomics, one fixed order.
-// Stages begin at multiples of 16 rows whatever rows the tile's keys are seen by, and rows that do
-// not see a key add exact zeros. So a key's mean does not depend on the tile that computes it, and
-// the blocks that compute it for pooling (a halo on both sides of a tile) agree to the bit.
+// rows of the group's members stream through shared memory, a stage of 16 ahead of the computation.
+// A warp multiplies 16 rows by its keys, with warp_mma or, fp32, with FMAs in the same arrangement
+// of sums over lanes: rows r, r + 8 and keys 8 t + c, 8 t + c + 1 in lane 4 r + c / 2. Rows of a
+// stage belong to one member, so that a mean over a member's rows is a sum over the lane's own
+// rows, then over the lanes with the same keys: no atomics, one fixed order. Stages begin at
+// multiples of 16 rows whatever rows the tile's keys are seen by, and rows that do not see a key
+// add exact zeros. So a key's mean does not depend on the tile that computes it, and the blocks
+// that compute it for pooling (a halo on both sides of a tile) agree to the bit.
 //
 // Bytes moved per block: its keys once (tile * d elements from memory), and the rows that see them
 // (G * R * d elements, from the L2 cache when many blocks read the same); launch 1 writes 8 bytes a
@@ -65,6 +65,8 @@ struct ScoreStages {
   GroupReduce reduce;
   Pooling::Kind pooling;
   int pooling_kernel;
+  int reach;         // columns on each side that pooling reads
+  int tile_columns;  // columns that a block writes: its keys less twice the reach
 };
 
 /// How keys and rows are cut, by element type and head dimension D.
@@ -76,7 +78,7 @@ struct WindowTile {
   static constexpr int kWarpKeys = D > 128 ? 16 : 32;  // bounds registers and shared memory
   static constexpr int kKeys = kWarps * kWarpKeys;
   static constexpr int kKeyGroups = kWarpKeys / kMmaN;
-  static constexpr int kStageRows = kTensorCores ? 2 * kMmaM : kMmaM;
+  static constexpr int kBlocksPerSm = 2;  // at least; bounds registers to 128 and 256
 
   static constexpr int kRowBytes = D * static_cast<int>(sizeof(T));
   // Lanes read 16 bytes of several rows at once. These strides put rows r and r + 1 (16-bit; each
@@ -85,7 +87,7 @@ struct WindowTile {
       kTensorCores ? (kRowBytes + 63) / 128 * 128 + 64 : kRowBytes + 16;
   static constexpr int kStride = kStrideBytes / static_cast<int>(sizeof(T));
 
-  static constexpr int kStageBytes = kStageRows * kStrideBytes;
+  static constexpr int kStageBytes = kMmaM * kStrideBytes;
   static constexpr int kKeyBytes = kTensorCores ? 0 : kKeys * kStrideBytes;
   static constexpr int kSharedBytes = 2 * kStageBytes + kKeyBytes;
   static_assert(D % kMmaK == 0 && kStrideBytes >= kRowBytes && kStrideBytes % 16 == 0);
@@ -100,11 +102,12 @@ struct IndexRange {
   int end;
 };
 
-/// Keys that the query at `position` sees.
-__device__ inline IndexRange visible_keys(const WindowProblem& problem, int position) {
+/// Keys that the query at `position` sees, counted from key `origin`.
+__device__ inline IndexRange visible_keys(const WindowProblem& problem, int position,
+                                          int origin = 0) {
   const int end = position < problem.tokens ? position + 1 : problem.tokens;
   const int begin = max(0, position - problem.sliding_window + 1);
-  return {min(begin, end), end};
+  return {min(begin, end) - origin, end - origin};
 }
 
 /// Queries before the first at `position` or later.
@@ -128,12 +131,17 @@ __device__ inline IndexRange viewers(const WindowProblem& problem, int first, in
           queries_before(problem, std::int64_t{last} + problem.sliding_window)};
 }
 
-/// viewers() of a tile, from a multiple of the 16 rows that are multiplied together.
+/// viewers() of a tile, from a multiple of the 16 rows that are multiplied together. In shared
+/// memory, because keys leave no register to spare. All threads of the block call it together.
 template <class T, int D>
-__device__ inline IndexRange tile_viewers(const WindowProblem& problem, int first_key) {
-  const int last_key = min(first_key + WindowTile<T, D>::kKeys, problem.tokens) - 1;
-  const IndexRange exact = viewers(problem, max(first_key, 0), last_key);
-  return {exact.begin / kMmaM * kMmaM, exact.end};
+__device__ inline void find_tile_viewers(const WindowProblem& problem, int first_key,
+                                         IndexRange& range) {
+  if (threadIdx.x == 0) {
+    const int last_key = min(first_key + WindowTile<T, D>::kKeys, problem.tokens) - 1;
+    range = viewers(problem, max(first_key, 0), last_key);
+    range.begin = range.begin / kMmaM * kMmaM;
+  }
+  __syncthreads();
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -144,8 +152,9 @@ template <class T, int D>
 using Scores = float[WindowTile<T, D>::kKeyGroups][4];
 
 /// A warp's keys as the second operand of warp_mma, in registers.
-/// A sum of products has no order, so the kernel gives element 32 i + 8 q + e of a row to the
-/// fragment place where lane quarter q holds it with one 16-byte load, the same for both operands.
+/// The order of a sum of products is free as long as both operands follow it. So lane q of each
+/// four lanes takes elements 8 q to 8 q + 7 of every 32 with one 16-byte load, for two steps of
+/// warp_mma, rather than the scattered pairs that warp_mma's layout names.
 template <class T, int D>
 class WarpKeys {
   using Tile = WindowTile<T, D>;
@@ -267,16 +276,42 @@ class WarpKeys<float, D> {
 };
 
 /// From q.k to what the softmax sees.
-__device__ inline float attention_score(const WindowProblem& problem, float product) {
-  const float score = product * problem.scale;
-  return problem.softcap > 0.0F ? problem.softcap * tanhf(score / problem.softcap) : score;
+template <class T, int D>
+__device__ inline void finish_scores(const WindowProblem& problem, Scores<T, D>& scores) {
+#pragma unroll
+  for (auto& of_keys : scores) {
+#pragma unroll
+    for (float& score : of_keys) {
+      score *= problem.scale;
+    }
+  }
+  if (problem.softcap > 0.0F) {
+#pragma unroll
+    for (auto& of_keys : scores) {
+#pragma unroll
+      for (float& score : of_keys) {
+        score = problem.softcap * tanhf(score / problem.softcap);
+      }
+    }
+  }
+}
+
+/// exp(x) for x <= 0. The fast exponential's relative error, 1.2e-7 (2 + 1.2 |x|), is nothing next
+/// to what rounding keys and queries to 16 bits has done to the scores.
+template <class T>
+__device__ inline float exponential(float x) {
+  if constexpr (sizeof(T) == 2) {
+    return __expf(x);
+  } else {
+    return expf(x);
+  }
 }
 
 // ---------------------------------------------------------------------------------------------
 // The rows' way through shared memory
 
-/// Up to kStageRows queries of one member.
-struct Stage {
+/// Up to 16 queries of one member.
+struct QueryStage {
   int member;
   int first_query;
 };
@@ -287,61 +322,58 @@ class QueryStages {
   using Tile = WindowTile<T, D>;
 
  public:
-  /// @param queries [G, R, d] of this KV head
-  /// @param range the queries of each member that are wanted
-  __device__ QueryStages(const WindowProblem& problem, const T* queries, IndexRange range,
+  /// @param queries [heads, G, R, d], of which those of head blockIdx.y pass
+  /// @param range the queries of each member that are wanted, at least one; in shared memory
+  /// @param shared two stages of rows
+  __device__ QueryStages(const WindowProblem& problem, const T* queries, const IndexRange& range,
                          T* shared)
-      : m_problem(problem),
-        m_queries(queries),
-        m_range(range),
-        m_per_member((range.end - range.begin + Tile::kStageRows - 1) / Tile::kStageRows),
-        m_shared(shared) {}
+      : m_problem(problem), m_queries(queries), m_range(range), m_shared(shared) {}
 
-  /// Calls consume(stage, rows [kStageRows, kStride]) for each stage; all threads of the block call
+  /// Calls consume(stage, rows [16, kStride]) for each stage; all threads of the block call
   /// it together. Copies that the caller has started before are complete by then.
   template <class Consume>
   __device__ void for_each(const Consume& consume) const {
-    const int stages = m_problem.group * m_per_member;
-    copy(0);
-    __pipeline_commit();
-    for (int s = 0; s < stages; ++s) {
-      if (s + 1 < stages) {
-        copy(s + 1);
+    int turn = 0;
+    QueryStage next{0, m_range.begin};
+    copy(next, turn);
+    for (QueryStage stage = next; stage.member < m_problem.group; stage = next) {
+      next = after(stage);
+      __pipeline_wait_prior(0);
+      __syncthreads();  // behind it, nobody reads the other buffer any more
+      if (next.member < m_problem.group) {
+        copy(next, turn + 1);
       }
-      __pipeline_commit();
-      __pipeline_wait_prior(1);
-      __syncthreads();
-      consume(stage(s), buffer(s));
-      __syncthreads();
+      consume(stage, buffer(turn));
+      ++turn;
     }
   }
 
  private:
-  __device__ Stage stage(int s) const {
-    return {s / m_per_member, m_range.begin + s % m_per_member * Tile::kStageRows};
-  }
-  __device__ T* buffer(int s) const {
-    return m_shared + s % 2 * (Tile::kStageRows * Tile::kStride);
+  __device__ T* buffer(int turn) const { return m_shared + turn % 2 * (kMmaM * Tile::kStride); }
+
+  __device__ QueryStage after(QueryStage stage) const {
+    stage.first_query += kMmaM;
+    return stage.first_query < m_range.end ? stage : QueryStage{stage.member + 1, m_range.begin};
   }
 
   /// Rows behind the member's last repeat it: they are multiplied too, and then ignored.
-  __device__ void copy(int s) const {
+  __device__ void copy(const QueryStage& stage, int turn) const {
     constexpr int kPieces = Tile::kRowBytes / 16;
     constexpr int kPerPiece = Vector16<T>::kSize;
-    const Stage target = stage(s);
-    const T* member = m_queries + std::int64_t{target.member} * m_problem.queries * D;
-    for (int i = static_cast<int>(threadIdx.x); i < Tile::kStageRows * kPieces;
-         i += Tile::kThreads) {
-      const int query = min(target.first_query + i / kPieces, m_problem.queries - 1);
-      __pipeline_memcpy_async(buffer(s) + i / kPieces * Tile::kStride + i % kPieces * kPerPiece,
+    const std::int64_t head = std::int64_t{blockIdx.y} * m_problem.group + stage.member;
+    const T* member = m_queries + head * m_problem.queries * D;
+    T* target = buffer(turn);
+    for (int i = static_cast<int>(threadIdx.x); i < kMmaM * kPieces; i += Tile::kThreads) {
+      const int query = min(stage.first_query + i / kPieces, m_problem.queries - 1);
+      __pipeline_memcpy_async(target + i / kPieces * Tile::kStride + i % kPieces * kPerPiece,
                               member + std::int64_t{query} * D + i % kPieces * kPerPiece, 16);
     }
+    __pipeline_commit();
   }
 
   const WindowProblem& m_problem;
   const T* m_queries;
-  IndexRange m_range;
-  int m_per_member;
+  const IndexRange& m_range;
   T* m_shared;
 };
 
@@ -367,16 +399,17 @@ __device__ inline void warp_statistics(const WindowProblem& problem, int query, 
                                        Scores<T, D>& scores, RowStatistics (&statistics)[2]) {
   using Tile = WindowTile<T, D>;
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const int lane_key = first_key + lane % 4 * 2;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int row = min(query + lane / 4 + 8 * half, problem.queries - 1);
-    const IndexRange seen = visible_keys(problem, __ldg(problem.positions + row));
+    const IndexRange seen = visible_keys(problem, __ldg(problem.positions + row), lane_key);
     float largest = -INFINITY;
 #pragma unroll
     for (int i = 0; i < 2 * Tile::kKeyGroups; ++i) {
       float& score = scores[i / 2][2 * half + i % 2];
-      const int key = first_key + i / 2 * kMmaN + lane % 4 * 2 + i % 2;
-      score = key >= seen.begin && key < seen.end ? attention_score(problem, score) : -INFINITY;
+      const int key = i / 2 * kMmaN + i % 2;
+      score = key >= seen.begin && key < seen.end ? score : -INFINITY;
       largest = fmaxf(largest, score);
     }
     largest = fmaxf(largest, __shfl_xor_sync(kFullMask, largest, 1));
@@ -386,7 +419,7 @@ __device__ inline void warp_statistics(const WindowProblem& problem, int query, 
     float sum = 0.0F;
 #pragma unroll
     for (int i = 0; i < 2 * Tile::kKeyGroups; ++i) {
-      sum += expf(scores[i / 2][2 * half + i % 2] - shift);
+      sum += exponential<T>(scores[i / 2][2 * half + i % 2] - shift);
     }
     sum += __shfl_xor_sync(kFullMask, sum, 1);
     sum += __shfl_xor_sync(kFullMask, sum, 2);
@@ -411,45 +444,42 @@ __device__ inline RowStatistics join(const RowStatistics* parts, int count, int 
 /// @param queries [heads, G, R, d]
 /// @param tiles [heads, tiles, G * R]; rows that see no key of a tile may stay unwritten
 template <class T, int D>
-__global__ void __launch_bounds__(WindowTile<T, D>::kThreads)
+__global__ void __launch_bounds__(WindowTile<T, D>::kThreads, WindowTile<T, D>::kBlocksPerSm)
     row_statistics_kernel(WindowProblem problem, const T* queries, const T* keys,
                           RowStatistics* tiles) {
   using Tile = WindowTile<T, D>;
-  __shared__ RowStatistics of_warps[Tile::kWarps][Tile::kStageRows];
+  __shared__ RowStatistics of_warps[Tile::kWarps][kMmaM];
   T* shared = dynamic_shared<T>();
   const int first_key = static_cast<int>(blockIdx.x) * Tile::kKeys;
-  const IndexRange range = tile_viewers<T, D>(problem, first_key);
+  __shared__ IndexRange range;
+  find_tile_viewers<T, D>(problem, first_key, range);
   if (range.begin >= range.end) {
     return;
   }
   WarpKeys<T, D> warp_keys;
   warp_keys.load(problem, keys_of_head(problem, keys), first_key,
-                 shared + 2 * Tile::kStageRows * Tile::kStride);
+                 shared + 2 * kMmaM * Tile::kStride);
 
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
-  RowStatistics* tile =
-      tiles + (std::int64_t{blockIdx.y} * gridDim.x + blockIdx.x) * rows_of_head(problem);
-  const QueryStages<T, D> stages(problem, queries + blockIdx.y * rows_of_head(problem) * D, range,
-                                 shared);
-  stages.for_each([&](const Stage& stage, const T* rows) {
-    const int count = min(Tile::kStageRows, range.end - stage.first_query);
-    for (int first = 0; first < count; first += kMmaM) {
-      Scores<T, D> scores;
-      RowStatistics statistics[2];
-      warp_keys.multiply(rows + first * Tile::kStride, scores);
-      warp_statistics<T, D>(problem, stage.first_query + first, first_key + warp * Tile::kWarpKeys,
-                            scores, statistics);
-      if (lane % 4 == 0) {
-        of_warps[warp][first + lane / 4] = statistics[0];
-        of_warps[warp][first + lane / 4 + 8] = statistics[1];
-      }
+  const QueryStages<T, D> stages(problem, queries, range, shared);
+  stages.for_each([&](const QueryStage& stage, const T* rows) {
+    Scores<T, D> scores;
+    RowStatistics statistics[2];
+    warp_keys.multiply(rows, scores);
+    finish_scores<T, D>(problem, scores);
+    warp_statistics<T, D>(problem, stage.first_query, first_key + warp * Tile::kWarpKeys, scores,
+                          statistics);
+    if (lane % 4 == 0) {
+      of_warps[warp][lane / 4] = statistics[0];
+      of_warps[warp][lane / 4 + 8] = statistics[1];
     }
     __syncthreads();
     const auto row = static_cast<int>(threadIdx.x);
-    if (row < count) {
-      tile[std::int64_t{stage.member} * problem.queries + stage.first_query + row] =
-          join(&of_warps[0][row], Tile::kWarps, Tile::kStageRows);
+    if (row < kMmaM && stage.first_query + row < range.end) {
+      const std::int64_t tile = std::int64_t{blockIdx.y} * gridDim.x + blockIdx.x;
+      tiles[(tile * problem.group + stage.member) * problem.queries + stage.first_query + row] =
+          join(&of_warps[0][row], Tile::kWarps, kMmaM);
     }
   });
 }
@@ -516,19 +546,20 @@ __device__ inline void add_weights(const WindowProblem& problem, int query, int 
                                    float (&columns)[2 * WindowTile<T, D>::kKeyGroups]) {
   using Tile = WindowTile<T, D>;
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const int lane_key = first_key + lane % 4 * 2;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int row = query + lane / 4 + 8 * half;
     const int known_row = min(row, problem.queries - 1);
     const RowStatistics statistics = member_rows[known_row];
-    IndexRange seen = visible_keys(problem, __ldg(problem.positions + known_row));
-    seen.end = row < problem.queries ? seen.end : 0;
+    IndexRange seen = visible_keys(problem, __ldg(problem.positions + known_row), lane_key);
+    seen.end = row < problem.queries ? seen.end : seen.begin;
 #pragma unroll
     for (int i = 0; i < 2 * Tile::kKeyGroups; ++i) {
-      const int key = first_key + i / 2 * kMmaN + lane % 4 * 2 + i % 2;
-      const float score = attention_score(problem, scores[i / 2][2 * half + i % 2]);
+      const int key = i / 2 * kMmaN + i % 2;
+      const float score = scores[i / 2][2 * half + i % 2];
       columns[i] += key >= seen.begin && key < seen.end
-                        ? expf(score - statistics.largest) * statistics.sum
+                        ? exponential<T>(score - statistics.largest) * statistics.sum
                         : 0.0F;
     }
   }
@@ -552,7 +583,8 @@ __device__ inline void store_columns(float (&columns)[2 * WindowTile<T, D>::kKey
 }
 
 /// One key's sums over queries become means; with one unit a KV head, member 0's becomes the
-/// group's. `sums` points at the key's of member 0, members are `stride` apart.
+/// group's, in reduce_group's own order and rounding, so that what ties on the host ties here.
+/// `sums` points at the key's of member 0, members are `stride` apart.
 __device__ inline void finish_column(const WindowProblem& problem, const ScoreStages& stages,
                                      int key, float* sums, int stride) {
   const IndexRange seen_by = viewers(problem, key, key);
@@ -564,61 +596,58 @@ __device__ inline void finish_column(const WindowProblem& problem, const ScoreSt
     reduced = stages.reduce == GroupReduce::kMean ? reduced + sum : fmaxf(reduced, sum);
   }
   if (stages.by_kv_head) {
-    const bool mean = stages.reduce == GroupReduce::kMean;
-    sums[0] = mean ? reduced / static_cast<float>(problem.group) : reduced;
+    sums[0] = stages.reduce == GroupReduce::kMean
+                  ? reduced * (1.0F / static_cast<float>(problem.group))
+                  : reduced;
   }
 }
 
-/// Pools around `key`; values[i] is the value of key `first_key` + i.
+/// Pools around `key` with pool_scores's rounding; values[i] is the value of key `first_key` + i.
 __device__ inline float pool(const WindowProblem& problem, const ScoreStages& stages, int key,
                              int first_key, const float* values) {
-  const int reach = stages.pooling_kernel / 2;
-  const int begin = max(key - reach, 0);
-  const int end = min(key + reach + 1, problem.scored_tokens);
+  const int begin = max(key - stages.reach, 0);
+  const int end = min(key + stages.reach + 1, problem.scored_tokens);
   float value = values[begin - first_key];
   for (int i = begin + 1; i < end; ++i) {
     const float next = values[i - first_key];
     value = stages.pooling == Pooling::Kind::kMax ? fmaxf(value, next) : value + next;
   }
   return stages.pooling == Pooling::Kind::kAverage
-             ? value / static_cast<float>(stages.pooling_kernel)
+             ? value * (1.0F / static_cast<float>(stages.pooling_kernel))
              : value;
 }
 
 /// @param rows [heads, G * R] as launch 2 leaves it
 /// @param scores [units, m]
 template <class T, int D>
-__global__ void __launch_bounds__(WindowTile<T, D>::kThreads)
+__global__ void __launch_bounds__(WindowTile<T, D>::kThreads, WindowTile<T, D>::kBlocksPerSm)
     column_scores_kernel(WindowProblem problem, ScoreStages score_stages, const T* queries,
                          const T* keys, const RowStatistics* rows, float* scores) {
   using Tile = WindowTile<T, D>;
   __shared__ float sums[kDeviceMaxGroup][Tile::kKeys];
   T* shared = dynamic_shared<T>();
-  const int reach = score_stages.pooling_kernel / 2;
-  const int tile_columns = Tile::kKeys - 2 * reach;
-  const int first_key = static_cast<int>(blockIdx.x) * tile_columns - reach;
+  const int first_key =
+      static_cast<int>(blockIdx.x) * score_stages.tile_columns - score_stages.reach;
   const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
   const int warp_key = warp * Tile::kWarpKeys;
 
-  const IndexRange range = tile_viewers<T, D>(problem, first_key);
+  __shared__ IndexRange range;
+  find_tile_viewers<T, D>(problem, first_key, range);
   if (range.begin < range.end) {
     WarpKeys<T, D> warp_keys;
     warp_keys.load(problem, keys_of_head(problem, keys), first_key,
-                   shared + 2 * Tile::kStageRows * Tile::kStride);
-    const RowStatistics* head_rows = rows + blockIdx.y * rows_of_head(problem);
+                   shared + 2 * kMmaM * Tile::kStride);
     float columns[2 * Tile::kKeyGroups] = {};
-    const QueryStages<T, D> stages(problem, queries + blockIdx.y * rows_of_head(problem) * D, range,
-                                   shared);
-    stages.for_each([&](const Stage& stage, const T* stage_rows) {
-      const RowStatistics* member_rows = head_rows + std::int64_t{stage.member} * problem.queries;
-      const int count = min(Tile::kStageRows, range.end - stage.first_query);
-      for (int first = 0; first < count; first += kMmaM) {
-        Scores<T, D> products;
-        warp_keys.multiply(stage_rows + first * Tile::kStride, products);
-        add_weights<T, D>(problem, stage.first_query + first, first_key + warp_key, member_rows,
-                          products, columns);
-      }
-      if (stage.first_query + Tile::kStageRows >= range.end) {
+    const QueryStages<T, D> stages(problem, queries, range, shared);
+    stages.for_each([&](const QueryStage& stage, const T* stage_rows) {
+      const RowStatistics* member_rows =
+          rows + (std::int64_t{blockIdx.y} * problem.group + stage.member) * problem.queries;
+      Scores<T, D> scores_of_rows;
+      warp_keys.multiply(stage_rows, scores_of_rows);
+      finish_scores<T, D>(problem, scores_of_rows);
+      add_weights<T, D>(problem, stage.first_query, first_key + warp_key, member_rows,
+                        scores_of_rows, columns);
+      if (stage.first_query + kMmaM >= range.end) {
         store_columns<T, D>(columns, &sums[stage.member][warp_key]);
       }
     });
@@ -631,9 +660,10 @@ __global__ void __launch_bounds__(WindowTile<T, D>::kThreads)
   }
   __syncthreads();
   const int units = score_stages.by_kv_head ? 1 : problem.group;
-  for (int i = static_cast<int>(threadIdx.x); i < units * tile_columns; i += Tile::kThreads) {
-    const int unit = i / tile_columns;
-    const int key = first_key + reach + i % tile_columns;
+  for (int i = static_cast<int>(threadIdx.x); i < units * score_stages.tile_columns;
+       i += Tile::kThreads) {
+    const int unit = i / score_stages.tile_columns;
+    const int key = first_key + score_stages.reach + i % score_stages.tile_columns;
     if (key < problem.scored_tokens) {
       scores[(std::int64_t{blockIdx.y} * units + unit) * problem.scored_tokens + key] =
           pool(problem, score_stages, key, first_key, sums[unit]);

@@ -83,6 +83,31 @@ void load_rows(const HeadSlice& head, std::int64_t first, MatrixView<float> out)
   }
 }
 
+void load_rotated_rows(const HeadSlice& head, const RopePhases& phases, MatrixView<float> out) {
+  parallel_blocks(head.rows, kPositionsPerBlock, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t j = first; j < last; ++j) {
+      float* row = out.data + j * out.stride;
+      load_row(head, j, row);
+      rotate(phases.table().spec(), phases.cos(j).data(), phases.sin(j).data(), row);
+    }
+  });
+}
+
+void load_group_queries(const traces::TensorView& q, std::int64_t kv_head, std::int64_t group,
+                        std::int64_t first, std::span<const std::int32_t> positions,
+                        const RopePhases& phases, std::vector<float>& rows) {
+  const auto count = static_cast<std::int64_t>(positions.size());
+  const std::int64_t d = q.shape[2];
+  rows.resize(static_cast<std::size_t>(group * count * d));
+  for (std::int64_t member = 0; member < group; ++member) {
+    const MatrixView<float> part(rows.data() + member * count * d, count, d);
+    load_rows(HeadSlice(q, kv_head * group + member), first, part);
+    for (std::int64_t r = 0; r < count; ++r) {
+      phases.table().rotate(positions[static_cast<std::size_t>(r)], part.row(r));
+    }
+  }
+}
+
 void HeadKeys::load(const HeadSlice& head, const RopePhases* phases) {
   m_tokens = head.rows;
   m_head_dim = head.cols;

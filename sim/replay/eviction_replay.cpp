@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kvsieve/sim/backends.h"
 #include "kvsieve/traces/error.h"
 #include "replay/eviction_scores.h"
 #include "replay/eviction_selection.h"
@@ -158,7 +159,8 @@ class EvictionReplay {
         m_plans(plans),
         m_options(options),
         m_indices(captured_indices(trace, options.layers)),
-        m_phases(trace.header().model.head_dim, trace.header().total_tokens()) {
+        m_phases(trace.header().model.head_dim, trace.header().total_tokens()),
+        m_engine(make_eviction_engine(options.backend)) {
     for (const EvictionPlan& plan : plans) {
       check_method(plan.method);
       m_stages_of.push_back(intern(m_stages, ScoreStages(plan.method)));
@@ -214,6 +216,7 @@ class EvictionReplay {
     result.plan = plan;
     result.method_name = plan.method.name;
     result.bound = m_options.bound;
+    result.backend = m_options.backend;
     result.queries_used = queries_needed(m_trace, ScoreStages(plan.method));
     result.budget_tokens = plan.budget.tokens_per_head(header, plan.method.granularity);
     if (plan.method.scorer == Scorer::kAttentionSum &&
@@ -244,14 +247,16 @@ class EvictionReplay {
   void run_layer(const traces::TraceLayer& layer) {
     const traces::TraceHeader& header = m_trace.header();
     const kernels::RopePhases& phases = m_phases.get(layer.spec.rope);
-    const std::vector<UnitScores> scores = score_layer(m_trace, layer, m_stages, phases);
+    m_engine->set_layer({layer.q, layer.k, layer.v, layer.wo, m_trace.query_positions(), &phases,
+                         layer.spec.attention, header.prompt_tokens});
+    const std::vector<UnitScores> scores = score_layer(m_trace, layer, m_stages, *m_engine);
     for (const UnitScores& unit_scores : scores) {
       require_finite(layer, std::all_of(unit_scores.data.begin(), unit_scores.data.end(),
                                         [](float score) { return std::isfinite(score); }));
     }
     std::optional<ValueNorms> norms;
     if (m_options.bound || m_two_stage) {
-      norms = layer_value_norms(m_trace, layer);
+      norms = layer_value_norms(header, *m_engine);
     }
     std::vector<Selection> selections;
     std::vector<std::size_t> own(m_plans.size());
@@ -268,10 +273,10 @@ class EvictionReplay {
         norm_rows = {means.data(), unit_scores.units, norms->tokens};
       }
       const auto select = [&](std::int64_t tokens, bool adaptive) {
-        return intern(selections,
-                      Selection{method.granularity,
-                                select_layer(unit_scores.view(), norm_rows, header.prompt_tokens,
-                                             split, tokens, method, adaptive)});
+        return intern(selections, Selection{method.granularity,
+                                            m_engine->select(selection_request(
+                                                unit_scores.view(), norm_rows, header.prompt_tokens,
+                                                split, tokens, method, adaptive))});
       };
       own[p] = select(layer_budget(header.model, layer.layer, split, method.layer_rule),
                       method.adaptive);
@@ -281,11 +286,12 @@ class EvictionReplay {
     }
     const std::int64_t observed = std::min(max_window(), m_trace.prompt_queries());
     const std::int64_t first = m_trace.prompt_queries() - observed;
-    const std::vector<SelectionLoss> losses = measure_layer(
-        m_trace, layer, phases, selections, m_options.bound ? &*norms : nullptr, first, observed);
+    const ValueNorms* bound_norms = m_options.bound ? &*norms : nullptr;
+    const std::vector<SelectionLoss> losses =
+        measure_layer(m_trace, selections, bound_norms, first, observed, *m_engine);
     const std::vector<SelectionLoss> decode_losses =
-        measure_layer(m_trace, layer, phases, selections, m_options.bound ? &*norms : nullptr,
-                      m_trace.prompt_queries(), header.decode_tokens);
+        measure_layer(m_trace, selections, bound_norms, m_trace.prompt_queries(),
+                      header.decode_tokens, *m_engine);
     require_finite(layer, std::all_of(losses.begin(), losses.end(), is_finite) &&
                               std::all_of(decode_losses.begin(), decode_losses.end(), is_finite));
     for (std::size_t p = 0; p < m_plans.size(); ++p) {
@@ -357,6 +363,7 @@ class EvictionReplay {
   const EvictionOptions& m_options;
   std::vector<std::size_t> m_indices;
   PhaseCache m_phases;
+  std::unique_ptr<kernels::EvictionEngine> m_engine;
   std::vector<ScoreStages> m_stages;
   std::vector<std::size_t> m_stages_of;  // plan -> index into m_stages
   bool m_two_stage = false;

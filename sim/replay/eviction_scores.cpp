@@ -10,7 +10,6 @@
 namespace kvsieve::sim {
 namespace {
 
-using kernels::HeadKeys;
 using kernels::HeadSlice;
 using kernels::MatrixView;
 
@@ -33,120 +32,73 @@ bool reads_attention(Scorer scorer) {
          scorer == Scorer::kLastQuery;
 }
 
-/// Scores one KV head of a layer under one stage after the other.
-class HeadScorer {
- public:
-  HeadScorer(const traces::Trace& trace, const traces::TraceLayer& layer,
-             const kernels::RopePhases& phases)
-      : m_trace(trace),
-        m_layer(layer),
-        m_phases(phases),
-        m_prompt(trace.header().prompt_tokens),
-        m_group(trace.header().model.group()) {}
-
-  void load(std::int64_t kv_head, bool attention) {
-    m_kv_head = kv_head;
-    if (attention) {
-      m_keys.load(HeadSlice(m_layer.k, kv_head), &m_phases);
-    }
+/// What the engine computes for a stage that reads attention. TOVA asks for every query head, which
+/// `all_heads` [Hq, m] receives.
+kernels::ScoreRequest attention_request(const traces::Trace& trace, const ScoreStages& stages,
+                                        UnitScores& scores, std::vector<float>& all_heads) {
+  const std::int64_t count = queries_needed(trace, stages);
+  kernels::ScoreRequest request;
+  request.queries = {trace.prompt_queries() - count, count};
+  if (stages.scorer == Scorer::kLastQuery) {
+    const std::int64_t heads = trace.header().model.q_heads;
+    all_heads.resize(static_cast<std::size_t>(heads * scores.tokens));
+    request.per_query_head = true;
+    request.pool.kind = kernels::Pooling::Kind::kNone;
+    request.scores = {all_heads.data(), heads, scores.tokens};
+  } else {
+    request.per_query_head = stages.granularity == Granularity::kQueryHead;
+    request.group_reduce = stages.group_reduce;
+    request.pool = stages.pool;
+    request.scores = scores.view();
   }
+  return request;
+}
 
-  void score(const ScoreStages& stages, UnitScores& scores) {
-    switch (stages.scorer) {
-      case Scorer::kNone:
-        return;
-      case Scorer::kWindowAttention:
-      case Scorer::kAttentionSum:
-      case Scorer::kLastQuery:
-        score_attention(stages, scores);
-        return;
-      case Scorer::kKeyNorm:
-        m_column.resize(static_cast<std::size_t>(m_trace.header().total_tokens()));
-        kernels::key_norm_scores(HeadSlice(m_layer.k, m_kv_head), m_column);
-        for_units(stages, [&](std::int64_t unit, std::int64_t) {
-          std::copy_n(m_column.begin(), scores.tokens, scores.view().row(unit).begin());
-        });
-        return;
-      case Scorer::kRecency:
-        for_units(stages, [&](std::int64_t unit, std::int64_t) {
-          for (std::int64_t j = 0; j < scores.tokens; ++j) {
-            scores.view().row(unit)[static_cast<std::size_t>(j)] = static_cast<float>(j);
-          }
-        });
-        return;
-      case Scorer::kRandom:
-        for_units(stages, [&](std::int64_t unit, std::int64_t) {
-          for (std::int64_t j = 0; j < scores.tokens; ++j) {
-            scores.view().row(unit)[static_cast<std::size_t>(j)] =
-                hashed_uniform(stages.seed, m_layer.layer, unit, j);
-          }
-        });
-        return;
-    }
-  }
-
- private:
-  /// Calls body(unit, member) for the units of this KV head.
-  template <class Body>
-  void for_units(const ScoreStages& stages, Body body) const {
-    if (stages.granularity == Granularity::kKvHead) {
-      body(m_kv_head, std::int64_t{0});
-      return;
-    }
-    for (std::int64_t member = 0; member < m_group; ++member) {
-      body(m_kv_head * m_group + member, member);
-    }
-  }
-
-  void score_attention(const ScoreStages& stages, UnitScores& scores) {
-    const std::int64_t count = queries_needed(m_trace, stages);
-    const std::int64_t first = m_trace.prompt_queries() - count;
-    const auto positions = m_trace.query_positions().subspan(static_cast<std::size_t>(first),
-                                                             static_cast<std::size_t>(count));
-    load_group_queries(m_layer.q, m_kv_head, m_group, first, positions, m_phases, m_queries);
-    m_means.resize(static_cast<std::size_t>(m_group * m_prompt));
-    const MatrixView<float> means(m_means.data(), m_group, m_prompt);
-    kernels::attention_column_means(
-        {m_queries.data(), m_group * count, m_trace.header().model.head_dim}, positions, m_keys,
-        m_layer.spec.attention, means);
-    const MatrixView<const float> outside(means.data, m_group, scores.tokens, means.stride);
-
-    if (stages.scorer == Scorer::kLastQuery) {
-      add_to_all_units(outside, scores);
-      return;
-    }
-    for_units(stages, [&](std::int64_t unit, std::int64_t member) {
-      m_column.resize(static_cast<std::size_t>(scores.tokens));
-      const std::int64_t members = stages.granularity == Granularity::kKvHead ? m_group : 1;
-      kernels::reduce_group(outside.rows_from(member, members), stages.group_reduce, m_column);
-      kernels::pool_scores(m_column, stages.pool, scores.view().row(unit));
-    });
-  }
-
-  /// TOVA keeps the same tokens in every head: the mean over all query heads of the layer.
-  void add_to_all_units(MatrixView<const float> outside, UnitScores& scores) const {
-    const auto heads = static_cast<float>(m_trace.header().model.q_heads);
-    for (std::int64_t unit = 0; unit < scores.units; ++unit) {
-      const std::span<float> row = scores.view().row(unit);
-      for (std::int64_t member = 0; member < outside.rows; ++member) {
-        for (std::size_t j = 0; j < row.size(); ++j) {
-          row[j] += outside.row(member)[j] / heads;
-        }
+/// TOVA keeps the same tokens in every head: the mean over all query heads of the layer.
+void average_heads(MatrixView<const float> all_heads, UnitScores& scores) {
+  const auto heads = static_cast<float>(all_heads.rows);
+  for (std::int64_t unit = 0; unit < scores.units; ++unit) {
+    const std::span<float> row = scores.view().row(unit);
+    for (std::int64_t head = 0; head < all_heads.rows; ++head) {
+      for (std::size_t j = 0; j < row.size(); ++j) {
+        row[j] += all_heads.row(head)[j] / heads;
       }
     }
   }
+}
 
-  const traces::Trace& m_trace;
-  const traces::TraceLayer& m_layer;
-  const kernels::RopePhases& m_phases;
-  std::int64_t m_prompt;
-  std::int64_t m_group;
-  std::int64_t m_kv_head = 0;
-  HeadKeys m_keys;
-  std::vector<float> m_queries;
-  std::vector<float> m_means;
-  std::vector<float> m_column;
-};
+void score_key_norms(const traces::TraceLayer& layer, UnitScores& scores) {
+  const std::int64_t kv_heads = layer.k.shape[0];
+  std::vector<float> column(static_cast<std::size_t>(layer.k.shape[1]));
+  for (std::int64_t kv_head = 0; kv_head < kv_heads; ++kv_head) {
+    kernels::key_norm_scores(HeadSlice(layer.k, kv_head), column);
+    const std::int64_t members = scores.units / kv_heads;
+    for (std::int64_t member = 0; member < members; ++member) {
+      std::copy_n(column.begin(), scores.tokens,
+                  scores.view().row(kv_head * members + member).begin());
+    }
+  }
+}
+
+/// Scores that no attention enters: key norms, recency, random.
+void score_without_attention(const traces::TraceLayer& layer, const ScoreStages& stages,
+                             UnitScores& scores) {
+  if (stages.scorer == Scorer::kKeyNorm) {
+    score_key_norms(layer, scores);
+    return;
+  }
+  for (std::int64_t unit = 0; unit < scores.units; ++unit) {
+    const std::span<float> row = scores.view().row(unit);
+    for (std::size_t j = 0; j < row.size(); ++j) {
+      const auto token = static_cast<std::int64_t>(j);
+      if (stages.scorer == Scorer::kRecency) {
+        row[j] = static_cast<float>(token);
+      } else if (stages.scorer == Scorer::kRandom) {
+        row[j] = hashed_uniform(stages.seed, layer.layer, unit, token);
+      }
+    }
+  }
+}
 
 }  // namespace
 
@@ -189,24 +141,29 @@ std::int64_t queries_needed(const traces::Trace& trace, const ScoreStages& stage
 
 std::vector<UnitScores> score_layer(const traces::Trace& trace, const traces::TraceLayer& layer,
                                     std::span<const ScoreStages> stages,
-                                    const kernels::RopePhases& phases) {
+                                    kernels::EvictionEngine& engine) {
   const traces::TraceHeader& header = trace.header();
   std::vector<UnitScores> scores(stages.size());
-  bool attention = false;
+  std::vector<std::vector<float>> all_heads(stages.size());
+  std::vector<kernels::ScoreRequest> requests;
   for (std::size_t i = 0; i < stages.size(); ++i) {
     scores[i].units = stages[i].granularity == Granularity::kKvHead ? header.model.kv_heads
                                                                     : header.model.q_heads;
     scores[i].tokens = std::max<std::int64_t>(0, header.prompt_tokens - stages[i].window);
     scores[i].data.assign(static_cast<std::size_t>(scores[i].units * scores[i].tokens), 0.0F);
-    attention = attention || (reads_attention(stages[i].scorer) && scores[i].tokens > 0);
+    if (scores[i].tokens == 0) {
+      continue;
+    }
+    if (reads_attention(stages[i].scorer)) {
+      requests.push_back(attention_request(trace, stages[i], scores[i], all_heads[i]));
+    } else {
+      score_without_attention(layer, stages[i], scores[i]);
+    }
   }
-  HeadScorer scorer(trace, layer, phases);
-  for (std::int64_t kv_head = 0; kv_head < header.model.kv_heads; ++kv_head) {
-    scorer.load(kv_head, attention);
-    for (std::size_t i = 0; i < stages.size(); ++i) {
-      if (scores[i].tokens > 0) {
-        scorer.score(stages[i], scores[i]);
-      }
+  engine.score(requests);
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    if (!all_heads[i].empty()) {
+      average_heads({all_heads[i].data(), header.model.q_heads, scores[i].tokens}, scores[i]);
     }
   }
   return scores;

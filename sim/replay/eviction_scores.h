@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "kvsieve/kernels/eviction_engine.h"
 #include "kvsieve/kernels/matrix_view.h"
 #include "kvsieve/sim/eviction_method.h"
 #include "kvsieve/traces/trace.h"
-#include "replay/phase_cache.h"
 
 namespace kvsieve::sim {
 
@@ -42,10 +42,10 @@ struct UnitScores {
 /// Throws Error(kUsage) if the trace captured too few for the window.
 [[nodiscard]] std::int64_t queries_needed(const traces::Trace& trace, const ScoreStages& stages);
 
-/// Scores of one layer for several stages at once; keys are prepared once a KV head.
+/// Scores of the engine's present layer for several stages at once.
 [[nodiscard]] std::vector<UnitScores> score_layer(const traces::Trace& trace,
                                                   const traces::TraceLayer& layer,
                                                   std::span<const ScoreStages> stages,
-                                                  const kernels::RopePhases& phases);
+                                                  kernels::EvictionEngine& engine);
 
 }  // namespace kvsieve::sim

@@ -1,10 +1,8 @@
 #include "replay/eviction_selection.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "kvsieve/kernels/budget_allocation.h"
-#include "kvsieve/kernels/token_selection.h"
 
 namespace kvsieve::sim {
 namespace {
@@ -51,47 +49,23 @@ std::int64_t layer_budget(const traces::ModelShape& model, std::int64_t layer,
   return budgets[static_cast<std::size_t>(rank)];
 }
 
-KeptTokens select_layer(kernels::MatrixView<const float> scores,
-                        kernels::MatrixView<const float> norms, std::int64_t prompt_tokens,
-                        const BudgetSplit& split, std::int64_t b, const EvictionMethod& method,
-                        bool adaptive) {
-  const std::int64_t units = scores.rows;
-  const kernels::MatrixView<const float> candidates(scores.data + split.sinks, units,
-                                                    split.candidates, scores.stride);
-  std::vector<std::int64_t> budgets(static_cast<std::size_t>(units), std::min(b, split.candidates));
+kernels::SelectionRequest selection_request(kernels::MatrixView<const float> scores,
+                                            kernels::MatrixView<const float> norms,
+                                            std::int64_t prompt_tokens, const BudgetSplit& split,
+                                            std::int64_t b, const EvictionMethod& method,
+                                            bool adaptive) {
+  kernels::SelectionRequest request;
+  request.scores = scores;
+  request.norms = norms;
+  request.prompt_tokens = prompt_tokens;
+  request.sinks = split.sinks;
+  request.window = split.window;
+  request.budget = b;
+  request.two_stage = method.two_stage;
   if (adaptive) {
-    budgets = kernels::allocate_budgets(
-        candidates, b, {method.alpha, method.alpha_mode, split.window + split.sinks});
+    request.allocation = {method.alpha, method.alpha_mode, split.window + split.sinks};
   }
-  KeptTokens kept(static_cast<std::size_t>(units));
-  for (std::int64_t unit = 0; unit < units; ++unit) {
-    const std::int64_t budget = budgets[static_cast<std::size_t>(unit)];
-    std::vector<std::int32_t>& tokens = kept[static_cast<std::size_t>(unit)];
-    tokens.resize(static_cast<std::size_t>(split.sinks));
-    std::iota(tokens.begin(), tokens.end(), 0);
-    if (budget >= split.candidates) {
-      const auto end = static_cast<std::int32_t>(split.sinks + split.candidates);
-      for (auto j = static_cast<std::int32_t>(split.sinks); j < end; ++j) {
-        tokens.push_back(j);
-      }
-    } else if (method.two_stage) {
-      const auto unit_norms = norms.row(unit).subspan(static_cast<std::size_t>(split.sinks),
-                                                      static_cast<std::size_t>(split.candidates));
-      kernels::select_tokens_critical(candidates.row(unit), unit_norms, budget, tokens);
-    } else {
-      kernels::select_tokens(candidates.row(unit), budget, tokens);
-    }
-    if (budget < split.candidates) {
-      // The selection counts from the first candidate.
-      for (auto j = static_cast<std::size_t>(split.sinks); j < tokens.size(); ++j) {
-        tokens[j] += static_cast<std::int32_t>(split.sinks);
-      }
-    }
-    for (std::int64_t j = prompt_tokens - split.window; j < prompt_tokens; ++j) {
-      tokens.push_back(static_cast<std::int32_t>(j));
-    }
-  }
-  return kept;
+  return request;
 }
 
 }  // namespace kvsieve::sim

@@ -1,18 +1,14 @@
 #pragma once
-// The budget-rule and protection stages: which prompt tokens each allocation unit keeps.
+// The budget-rule and protection stages: how many prompt tokens may stay, and which always do.
 
 #include <cstdint>
-#include <span>
-#include <vector>
 
+#include "kvsieve/kernels/eviction_engine.h"
 #include "kvsieve/kernels/matrix_view.h"
 #include "kvsieve/sim/eviction_method.h"
 #include "kvsieve/traces/trace.h"
 
 namespace kvsieve::sim {
-
-/// The kept prompt tokens of every unit of a layer, each list ascending.
-using KeptTokens = std::vector<std::vector<std::int32_t>>;
 
 /// How a unit's budget divides on a prompt of n tokens.
 struct BudgetSplit {
@@ -32,13 +28,15 @@ struct BudgetSplit {
 [[nodiscard]] std::int64_t layer_budget(const traces::ModelShape& model, std::int64_t layer,
                                         const BudgetSplit& split, LayerRule rule);
 
-/// Kept tokens of every unit. `adaptive` false gives every unit `b` tokens, which is the twin that
-/// an adaptive method is compared with.
+/// What the engine needs to select `b` tokens a unit. `adaptive` false gives every unit the same
+/// number, which is the twin that an adaptive method is compared with.
 /// @param scores [units, n - w] @param norms [units, >= n - w] ||v W_O||_1, read by two-stage
 /// methods only
-[[nodiscard]] KeptTokens select_layer(kernels::MatrixView<const float> scores,
-                                      kernels::MatrixView<const float> norms,
-                                      std::int64_t prompt_tokens, const BudgetSplit& split,
-                                      std::int64_t b, const EvictionMethod& method, bool adaptive);
+[[nodiscard]] kernels::SelectionRequest selection_request(kernels::MatrixView<const float> scores,
+                                                          kernels::MatrixView<const float> norms,
+                                                          std::int64_t prompt_tokens,
+                                                          const BudgetSplit& split, std::int64_t b,
+                                                          const EvictionMethod& method,
+                                                          bool adaptive);
 
 }  // namespace kvsieve::sim

@@ -5,17 +5,16 @@
 #include <span>
 #include <vector>
 
-#include "kvsieve/kernels/head_tensors.h"
+#include "kvsieve/kernels/eviction_engine.h"
 #include "kvsieve/sim/eviction_replay.h"
 #include "kvsieve/traces/trace.h"
-#include "replay/eviction_selection.h"
 
 namespace kvsieve::sim {
 
 /// One way to evict on a layer.
 struct Selection {
   Granularity granularity = Granularity::kKvHead;
-  KeptTokens kept;  ///< a list a unit; decoded tokens are added to each
+  kernels::KeptTokens kept;  ///< a list a unit; decoded tokens are added to each
 
   bool operator==(const Selection&) const = default;
 };
@@ -34,8 +33,8 @@ struct ValueNorms {
   [[nodiscard]] double largest(std::int64_t head) const;
 };
 
-[[nodiscard]] ValueNorms layer_value_norms(const traces::Trace& trace,
-                                           const traces::TraceLayer& layer);
+[[nodiscard]] ValueNorms layer_value_norms(const traces::TraceHeader& header,
+                                           kernels::EvictionEngine& engine);
 
 /// What one selection loses on a set of queries.
 struct SelectionLoss {
@@ -47,11 +46,12 @@ struct SelectionLoss {
   std::vector<Unit> units;
 };
 
-/// Losses of every selection on the captured queries [first_query, first_query + count).
-/// `norms` may be null: the bounds are then zero.
-[[nodiscard]] std::vector<SelectionLoss> measure_layer(
-    const traces::Trace& trace, const traces::TraceLayer& layer, const kernels::RopePhases& phases,
-    std::span<const Selection> selections, const ValueNorms* norms, std::int64_t first_query,
-    std::int64_t count);
+/// Losses of every selection on the captured queries [first_query, first_query + count) of the
+/// engine's present layer. `norms` may be null: the bounds are then zero.
+[[nodiscard]] std::vector<SelectionLoss> measure_layer(const traces::Trace& trace,
+                                                       std::span<const Selection> selections,
+                                                       const ValueNorms* norms,
+                                                       std::int64_t first_query, std::int64_t count,
+                                                       kernels::EvictionEngine& engine);
 
 }  // namespace kvsieve::sim

@@ -34,10 +34,4 @@ class PhaseCache {
   std::list<kernels::RopePhases> m_tables;
 };
 
-/// Loads captured queries [first, first + count) of the group of `kv_head` into rows [G * count,
-/// d], member by member, each rotated to its position.
-void load_group_queries(const traces::TensorView& q, std::int64_t kv_head, std::int64_t group,
-                        std::int64_t first, std::span<const std::int32_t> positions,
-                        const kernels::RopePhases& phases, std::vector<float>& rows);
-
 }  // namespace kvsieve::sim

@@ -380,9 +380,10 @@ void RetrievalHead::load(const traces::TraceLayer& layer, std::int64_t kv_head,
   if (m_options.scorer == RetrievalScorer::kQuest) {
     m_pages.load(m_near_keys);
   }
-  load_group_queries(layer.q, kv_head, m_group, m_trace.prompt_queries(),
-                     m_trace.query_positions().last(static_cast<std::size_t>(m_step_count)), phases,
-                     m_near_queries);
+  kernels::load_group_queries(
+      layer.q, kv_head, m_group, m_trace.prompt_queries(),
+      m_trace.query_positions().last(static_cast<std::size_t>(m_step_count)), phases,
+      m_near_queries);
   const std::int64_t d = header.model.head_dim;
   m_far_queries.resize(m_near_queries.size());
   for (std::int64_t member = 0; member < m_group; ++member) {

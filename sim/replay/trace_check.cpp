@@ -52,7 +52,7 @@ double output_error(const traces::Trace& trace, const traces::TraceLayer& layer,
           positions.subspan(static_cast<std::size_t>(first),
                             static_cast<std::size_t>(std::min(kQueriesPerChunk, queries - first)));
       const auto count = static_cast<std::int64_t>(chunk.size());
-      load_group_queries(layer.q, kv_head, model.group(), first, chunk, phases, rows);
+      kernels::load_group_queries(layer.q, kv_head, model.group(), first, chunk, phases, rows);
       kernels::HeadLossProblem problem;
       problem.queries = {rows.data(), model.group() * count, model.head_dim};
       problem.positions = chunk;

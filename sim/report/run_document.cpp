@@ -35,11 +35,16 @@ ordered_json trace_json(const traces::Trace& trace) {
   return json;
 }
 
-ordered_json document_head(const traces::Trace& trace, const char* family) {
-  return {{"schema", "kvsieve.run/1"},  {"tool_version", version()},
-          {"family", family},           {"origin", "captured"},
-          {"trace", trace_json(trace)}, {"method", ordered_json::object()},
-          {"backend", "cpu"},           {"isa", kernels::instruction_set()}};
+ordered_json document_head(const traces::Trace& trace, const char* family,
+                           kernels::Backend backend) {
+  return {{"schema", "kvsieve.run/1"},
+          {"tool_version", version()},
+          {"family", family},
+          {"origin", "captured"},
+          {"trace", trace_json(trace)},
+          {"method", ordered_json::object()},
+          {"backend", kernels::name_of(backend)},
+          {"isa", kernels::instruction_set()}};
 }
 
 template <class T>
@@ -389,7 +394,7 @@ ordered_json retrieval_cost_json(const traces::TraceHeader& header, const Retrie
 
 ordered_json run_document(const traces::Trace& trace, const EvictionResult& result) {
   const traces::TraceHeader& header = trace.header();
-  ordered_json document = document_head(trace, "eviction");
+  ordered_json document = document_head(trace, "eviction", result.backend);
   document["method"] = eviction_method_json(result);
   document["summary"] = eviction_summary_json(header, result);
   document["layers"] = ordered_json::array();
@@ -404,7 +409,7 @@ ordered_json run_document(const traces::Trace& trace, const EvictionResult& resu
 
 ordered_json run_document(const traces::Trace& trace, const RetrievalResult& result) {
   const traces::TraceHeader& header = trace.header();
-  ordered_json document = document_head(trace, "retrieval");
+  ordered_json document = document_head(trace, "retrieval", kernels::Backend::kCpu);
   document["method"] = retrieval_method_json(result);
   ordered_json summary = figures_json(result.summary);
   add_loss(summary, result.loss);

@@ -100,11 +100,6 @@ class BadFileTest(CliTest):
 
 
 class MissingCapabilityTest(CliTest):
-    def test_backends_of_other_builds(self):
-        outcome = self.fail_with(MISSING, "cuda", "run", SAMPLE, "--method", "snapkv",
-                                 "--backend", "cuda")
-        self.assertIn("available: cpu", outcome.stderr)
-
     def test_record_without_a_recorder(self):
         if recorder() is not None:
             self.skipTest("the recorder is built")

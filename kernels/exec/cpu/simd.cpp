@@ -39,7 +39,8 @@ SimdList simd_supported() {
     }
     list.items[list.count++] = &simd_avx512;
   }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      __builtin_cpu_supports("f16c")) {
     list.items[list.count++] = &simd_avx2;
   }
 #endif

@@ -11,6 +11,8 @@
 
 namespace kvsieve::kernels {
 
+struct DecodeBlock;
+
 /// Columns of a panel.
 inline constexpr std::int64_t kPanelWidth = 16;
 
@@ -106,6 +108,10 @@ struct SimdOps {
   /// more.
   std::int64_t (*indices_above)(const std::uint32_t* keys, std::int64_t n, std::uint32_t key,
                                 std::int64_t ties, std::int32_t first_index, std::int32_t* out);
+
+  std::int64_t lanes;  ///< floats of a vector
+  /// Takes one block of tokens into running softmax attention (exec/cpu/decode_block.h).
+  void (*decode_block)(const DecodeBlock& block);
 };
 
 /// The implementation for this machine: the best it supports, or what the environment variable

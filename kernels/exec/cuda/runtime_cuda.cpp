@@ -46,7 +46,8 @@ std::optional<std::string> why_unavailable() {
 
 Stream::Stream() {
   if (const auto reason = why_unavailable()) {
-    throw Error(ErrorKind::kMissingCapability, *reason, "--backend simt runs the kernels without one");
+    throw Error(ErrorKind::kMissingCapability, *reason,
+                "--backend simt runs the kernels without one");
   }
   cudaStream_t stream = nullptr;
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");

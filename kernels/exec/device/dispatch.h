@@ -23,7 +23,8 @@ void dispatch_head_dim(std::string_view operation, std::int64_t head_dim, const 
     return ((head_dim == kDeviceHeadDims[I] &&
              (body.template operator()<static_cast<int>(kDeviceHeadDims[I])>(), true)) ||
             ...);
-  }(std::make_index_sequence<kDeviceHeadDims.size()>());
+  }
+  (std::make_index_sequence<kDeviceHeadDims.size()>());
   if (!found) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("{}: head size {} has no kernel, supported: {}", operation, head_dim,

@@ -32,7 +32,7 @@ struct MmaFragments {
 template <class T>
 inline float mma_element(unsigned word, int index) {
   T elements[2];
-  std::memcpy(elements, &word, sizeof(word));
+  std::memcpy(static_cast<void*>(elements), &word, sizeof(word));
   return to_float(elements[index]);
 }
 

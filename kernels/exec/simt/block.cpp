@@ -10,20 +10,15 @@
 #include <string_view>
 #include <utility>
 
-namespace kvsieve::simt {
+#include "exec/simt/place.h"
+#include "exec/simt/static_shared.h"
 
-constinit thread_local Thread* t_thread = nullptr;
+namespace kvsieve::simt {
 
 namespace {
 
 /// What uninitialised memory holds: NaN as a float, -1 as an integer.
 constexpr int kPoison = 0xff;
-
-std::string place(const std::source_location& where) {
-  std::string_view file = where.file_name();
-  file.remove_prefix(file.rfind('/') + 1);
-  return fmt::format("{}:{}", file, where.line());
-}
 
 bool same_place(const std::source_location& a, const std::source_location& b) {
   return a.line() == b.line() && a.column() == b.column() &&
@@ -53,14 +48,23 @@ unsigned random_bit(unsigned mask, OrderRandom& random) {
 
 }  // namespace
 
+Block::Block() {
+  // A statically linked ThreadSanitizer (clang's) keeps its own data there.
+  if (!kAddressSanitizer && !kClangThreadSanitizer) {
+    m_static_shared = thread_locals_of_this_module();
+  }
+}
+
 std::optional<std::string> Block::run(const Launch& launch, Index3 index) {
+  const Unwatched unwatched;
   set_up(launch, index);
-  Thread* first = pick_next();
-  t_thread = first;
-  Fiber::switch_to(m_host, first->fiber);
+  t_thread = pick_next();
+  Fiber::switch_to(m_host, t_thread->fiber);
   t_thread = nullptr;
-  for (unsigned i = 0; i < m_thread_count; ++i) {
-    m_threads[i].fiber.retire();
+  if (!m_error) {
+    for (unsigned i = 0; i < m_thread_count; ++i) {
+      m_threads[i].fiber.retire();
+    }
   }
   return std::exchange(m_error, std::nullopt);
 }
@@ -76,44 +80,72 @@ void Block::set_up(const Launch& launch, Index3 index) {
   m_random = OrderRandom(launch.order.seed + launch.number * 0x10001 + index.x * 0x101ULL +
                          index.y * 0x1000003ULL + index.z * 0x100000007ULL);
   set_up_shared_memory(launch.config.shared_bytes);
+  m_stacks.reserve(m_thread_count);
   if (m_threads.size() < m_thread_count) {
-    m_threads.resize(m_thread_count);
+    m_threads = std::vector<Thread>(m_thread_count);
   }
   m_warps.fill({});
-  for (unsigned i = 0; i < m_thread_count; ++i) {
-    Thread& thread = m_threads[i];
-    thread.block = this;
-    thread.index = {i % extent.x, i / extent.x % extent.y, i / extent.x / extent.y};
-    thread.warp = static_cast<std::uint8_t>(i / kLanes);
-    thread.lane = static_cast<std::uint8_t>(i % kLanes);
-    thread.state = Thread::State::kReady;
-    thread.copies.clear();
-    thread.committed_groups = 0;
-    thread.fenced = false;
-    thread.last_atomic = nullptr;
-    const StackPool::Stack stack = m_stacks.get(i);
-    thread.fiber.prepare(&thread_main, stack.begin, stack.bytes);
-    make_ready(thread.warp, 1U << thread.lane);
+  for (unsigned rank = 0; rank < m_thread_count; ++rank) {
+    set_up_thread(rank);
   }
 }
 
 void Block::set_up_shared_memory(std::size_t bytes) {
+  if (!m_static_shared.empty()) {
+    std::memset(m_static_shared.data(), kPoison, m_static_shared.size());
+    t_thread = nullptr;
+  }
   // Exactly as large as asked for, so that AddressSanitizer sees an overrun.
   if (m_shared_bytes != bytes) {
     m_shared = std::make_unique_for_overwrite<std::byte[]>(bytes);
     m_shared_bytes = bytes;
   }
-  std::memset(m_shared.get(), kPoison, bytes);
+  if (bytes > 0) {
+    std::memset(m_shared.get(), kPoison, bytes);
+  }
+}
+
+void Block::set_up_thread(unsigned rank) {
+  const kernels::Dim3& extent = m_launch->config.block;
+  Thread& thread = m_threads[rank];
+  thread.block = this;
+  thread.index = {rank % extent.x, rank / extent.x % extent.y, rank / extent.x / extent.y};
+  thread.warp = static_cast<std::uint8_t>(rank / kLanes);
+  thread.lane = static_cast<std::uint8_t>(rank % kLanes);
+  thread.state = Thread::State::kReady;
+  thread.copies.clear();
+  thread.committed_groups = 0;
+  thread.fenced = false;
+  thread.last_atomic = nullptr;
+  const StackPool::Stack stack = m_stacks.get(rank);
+  thread.fiber.prepare(&thread_main, stack.begin, stack.bytes);
+  if (kThreadSanitizer) {
+    // ThreadSanitizer cuts names after 63 characters.
+    thread.fiber.set_name(
+        fmt::format("block {}, {} of {}", to_text(m_index), describe(thread), m_launch->name)
+            .c_str());
+  }
+  make_ready(thread.warp, 1U << thread.lane);
 }
 
 void Block::thread_main() {
   Block& block = this_block();
-  try {
-    block.m_launch->body();
-  } catch (const std::exception& error) {
-    block.stop(fmt::format("{}: exception in a kernel: {}", block.headline(), error.what()));
+  std::string problem = block.run_body();
+  if (!problem.empty()) {
+    block.stop(std::move(problem));
   }
   block.exit_thread();
+}
+
+/// The kernel in this thread. Returns the message of an exception that left it.
+std::string Block::run_body() const {
+  try {
+    m_launch->body();
+  } catch (const std::exception& error) {
+    return fmt::format("{}, {}: exception in the kernel: {}", headline(), describe(*t_thread),
+                       error.what());
+  }
+  return {};
 }
 
 void Block::make_ready(unsigned warp, unsigned lanes) {
@@ -164,27 +196,44 @@ void Block::wait() {
 
 void Block::exit_thread() {
   Thread& self = *t_thread;
-  self.state = Thread::State::kExited;
-  m_warps[self.warp].exited |= 1U << self.lane;
-  ++m_exited;
-  if (m_at_barrier > 0) {
-    stop(fmt::format("{}: {} exited while others wait: {}", headline(), describe(self),
-                     describe_waiting()));
+  Thread* next = nullptr;
+  release(m_launch->done);
+  {
+    const Unwatched unwatched;
+    self.state = Thread::State::kExited;
+    Warp& warp = m_warps[self.warp];
+    warp.exited |= 1U << self.lane;
+    ++m_exited;
+    if (m_at_barrier > 0 || is_waited_for(warp, self)) {
+      stop_waited_for();
+    }
+    next = pick_next();
+    if (next == nullptr && m_exited < m_thread_count) {
+      stop_deadlock();
+    }
+    t_thread = next;
   }
-  Thread* next = pick_next();
-  if (next == nullptr && m_exited < m_thread_count) {
-    stop_deadlock();
-  }
-  t_thread = next;
   Fiber::finish(self.fiber, next == nullptr ? m_host : next->fiber);
 }
 
+/// Whether a lane of the warp waits for `self` in a warp operation.
+bool Block::is_waited_for(const Warp& warp, const Thread& self) {
+  for (unsigned rest = warp.waiting; rest != 0; rest &= rest - 1) {
+    if ((lane_of(self, lowest(rest)).mask >> self.lane & 1U) != 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
 int Block::barrier(BarrierVote vote, int value, const std::source_location& where) {
+  const Unwatched unwatched;
   Thread& self = *t_thread;
   if (m_exited > 0) {
-    fail(fmt::format("divergent barrier: waits in __syncthreads, but {} of {} threads exited",
-                     m_exited, m_thread_count),
-         where);
+    std::string message =
+        fmt::format("divergent barrier: waits in __syncthreads, but {} of {} threads exited",
+                    m_exited, m_thread_count);
+    fail(std::move(message), where);
   }
   if (m_at_barrier == 0) {
     m_barrier_where = where;
@@ -193,7 +242,8 @@ int Block::barrier(BarrierVote vote, int value, const std::source_location& wher
   } else if (!same_place(m_barrier_where, where) || m_vote != vote) {
     self.state = Thread::State::kAtBarrier;
     self.where = where;
-    fail("two different barriers meet: " + describe_waiting(), where);
+    std::string message = "two different barriers meet: " + describe_waiting();
+    fail(std::move(message), where);
   }
   switch (vote) {
     case BarrierVote::kNone:
@@ -241,24 +291,23 @@ void Block::release_barrier() {
 
 void Block::check_mask(const Thread& self, unsigned mask, const WarpOperation& operation,
                        const std::source_location& where) {
-  if ((mask >> self.lane & 1U) == 0) {
-    fail(fmt::format("{} is called by lane {}, which is not in its mask {:08x}", operation.name,
-                     self.lane, mask),
-         where);
-  }
   const unsigned lanes = std::min(kLanes, m_thread_count - self.warp * kLanes);
   const unsigned missing = mask & ~(kAllLanes >> (kLanes - lanes));
-  if (missing != 0) {
-    fail(fmt::format("{} names lane {} in its mask {:08x}, but the warp has {} lanes",
-                     operation.name, lowest(missing), mask, lanes),
-         where);
-  }
   const unsigned exited = mask & m_warps[self.warp].exited;
-  if (exited != 0) {
-    fail(fmt::format("{} names lane {} in its mask {:08x}, which has exited", operation.name,
-                     lowest(exited), mask),
-         where);
+  std::string message;
+  if ((mask >> self.lane & 1U) == 0) [[unlikely]] {
+    message = fmt::format("{} is called by lane {}, which is not in its mask {:08x}",
+                          operation.name, self.lane, mask);
+  } else if (missing != 0) [[unlikely]] {
+    message = fmt::format("{} names lane {} in its mask {:08x}, but the warp has {} lanes",
+                          operation.name, lowest(missing), mask, lanes);
+  } else if (exited != 0) [[unlikely]] {
+    message = fmt::format("{} names lane {} in its mask {:08x}, which has exited", operation.name,
+                          lowest(exited), mask);
+  } else {
+    return;
   }
+  fail(std::move(message), where);
 }
 
 /// Stops the launch if a lane that `self` waits for waits for `self` in another way.
@@ -268,11 +317,12 @@ void Block::check_partners(const Warp& warp, const Thread& self) {
     const bool waits_for_self = (other.mask >> self.lane & 1U) != 0;
     if (waits_for_self &&
         (other.mask != self.mask || !same_operation(*other.operation, *self.operation))) {
-      fail(fmt::format("lanes of a warp wait for each other in different operations: "
-                       "{} in {}(mask {:08x}) at {} and {} in {}(mask {:08x}) at {}",
-                       describe(self), self.operation->name, self.mask, place(self.where),
-                       describe(other), other.operation->name, other.mask, place(other.where)),
-           self.where);
+      std::string message = fmt::format(
+          "lanes of a warp wait for each other in different operations: "
+          "{} in {}(mask {:08x}) at {} and {} in {}(mask {:08x}) at {}",
+          describe(self), self.operation->name, self.mask, place(self.where), describe(other),
+          other.operation->name, other.mask, place(other.where));
+      fail(std::move(message), self.where);
     }
   }
 }
@@ -305,6 +355,7 @@ bool Block::arrive(Warp& warp, const Thread& self) {
 
 void Block::warp_exchange(const WarpOperation& operation, unsigned mask, void* payload,
                           const std::source_location& where) {
+  const Unwatched unwatched;
   Thread& self = *t_thread;
   check_mask(self, mask, operation, where);
   Warp& warp = m_warps[self.warp];
@@ -342,16 +393,30 @@ void Block::complete(Warp& warp, const Thread& self) {
   }
 }
 
-void Block::fail(const std::string& message, const std::source_location& where) {
-  stop(fmt::format("{}, {}, {}: {}", headline(), describe(*t_thread), place(where), message));
+void Block::fail(std::string message, const std::source_location& where) {
+  message = fmt::format("{}, {}, {}: {}", headline(), describe(*t_thread), place(where), message);
+  stop(std::move(message));
 }
 
 void Block::stop_deadlock() {
-  stop(fmt::format("{}: deadlock: {}", headline(), describe_waiting()));
+  std::string message = fmt::format("{}: deadlock: {}", headline(), describe_waiting());
+  stop(std::move(message));
+}
+
+void Block::stop_waited_for() {
+  std::string message = fmt::format("{}: {} exited while others wait for it: {}", headline(),
+                                    describe(*t_thread), describe_waiting());
+  stop(std::move(message));
 }
 
 void Block::stop(std::string message) {
   m_error = std::move(message);
+  // What the threads that wait did is over as well.
+  acquire(&m_barrier_arrival);
+  for (char& arrival : m_lane_arrival) {
+    acquire(&arrival);
+  }
+  release(m_launch->done);
   Thread& self = *t_thread;
   Fiber::finish(self.fiber, m_host);
 }

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <source_location>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -75,7 +76,7 @@ struct alignas(64) Thread {
 /// How the values that threads bring to a barrier are combined.
 enum class BarrierVote : std::uint8_t { kNone, kCount, kAnd, kOr };
 
-/// Runs blocks, one after the other; a worker has one. Not to be moved: fibers refer to it.
+/// Runs blocks, one after the other, in the OS thread that made it.
 class Block {
  public:
   /// What is the same for all blocks of a launch.
@@ -85,9 +86,10 @@ class Block {
     std::function<void()> body;
     Order order;
     std::uint64_t number = 0;
+    char* done = nullptr;  ///< every thread's end is ordered before acquire(done)
   };
 
-  Block() = default;
+  Block();
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
 
@@ -101,8 +103,10 @@ class Block {
   /// Waits until all lanes in `mask` call it with the same operation and mask.
   void warp_exchange(const WarpOperation& operation, unsigned mask, void* payload,
                      const std::source_location& where);
-  /// Stops the launch with the message, the running thread and the line in front.
-  [[noreturn]] void fail(const std::string& message, const std::source_location& where);
+  /// Stops the launch with the message, the running thread and the line in front. The caller's
+  /// frame is abandoned: what it owns then leaks, hence messages are moved here.
+  [[noreturn, gnu::cold, gnu::noinline]] void fail(std::string message,
+                                                   const std::source_location& where);
 
   [[nodiscard]] const Index3& index() const { return m_index; }
   [[nodiscard]] const Launch& launch() const { return *m_launch; }
@@ -120,20 +124,24 @@ class Block {
   };
 
   static void thread_main();
+  std::string run_body() const;
   void set_up(const Launch& launch, Index3 index);
   void set_up_shared_memory(std::size_t bytes);
+  void set_up_thread(unsigned rank);
   Thread* pick_next();
   void wait();
   void make_ready(unsigned warp, unsigned lanes);
   [[noreturn]] void exit_thread();
   void check_mask(const Thread& self, unsigned mask, const WarpOperation& operation,
                   const std::source_location& where);
+  bool is_waited_for(const Warp& warp, const Thread& self);
   bool arrive(Warp& warp, const Thread& self);
   void complete(Warp& warp, const Thread& self);
   void check_partners(const Warp& warp, const Thread& self);
   void release_barrier();
   // Apart from the code that calls it, whose frames stay small.
   [[noreturn, gnu::cold, gnu::noinline]] void stop_deadlock();
+  [[noreturn, gnu::cold, gnu::noinline]] void stop_waited_for();
   [[noreturn, gnu::cold, gnu::noinline]] void stop(std::string message);
   [[nodiscard]] std::string describe(const Thread& thread) const;
   [[nodiscard]] std::string describe_waiting() const;
@@ -162,6 +170,7 @@ class Block {
   int m_vote_result = 0;
   std::source_location m_barrier_where;
 
+  std::span<std::byte> m_static_shared;
   std::unique_ptr<std::byte[]> m_shared;
   std::size_t m_shared_bytes = 0;
 

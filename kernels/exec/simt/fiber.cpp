@@ -5,6 +5,9 @@
 #include <boost/context/detail/fcontext.hpp>
 #include <cstdlib>
 #include <new>
+#ifdef KVSIEVE_SIMT_ASAN
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 namespace kvsieve::simt {
 
@@ -15,6 +18,8 @@ namespace {
 constexpr std::size_t kPageBytes = 4096;
 // Sanitizers' frames are several times as large.
 constexpr std::size_t kStackBytes = (kAddressSanitizer || kThreadSanitizer ? 256 : 64) * 1024;
+// One page below guards against overflow, one above gives room for the colour.
+constexpr std::size_t kSlotBytes = kStackBytes + 2 * kPageBytes;
 // Not a divisor of the page, so that the tops of neighbouring stacks fall into other cache sets.
 constexpr std::size_t kColourStep = 5 * 64;
 
@@ -22,10 +27,10 @@ constexpr std::size_t kColourStep = 5 * 64;
 
 /// Where a fresh fiber begins.
 struct FiberStart {
-  static void run(fc::transfer_t transfer) {
-    auto** jump = static_cast<Fiber**>(transfer.data);
-    Fiber* from = jump[0];
-    Fiber* self = jump[1];
+  [[gnu::no_sanitize_address, gnu::no_sanitize_thread]] static void run(fc::transfer_t transfer) {
+    auto** ends = static_cast<Fiber**>(transfer.data);
+    Fiber* from = ends[0];
+    Fiber* self = ends[1];
     from->m_context = transfer.fctx;
 #ifdef KVSIEVE_SIMT_ASAN
     const void* stack = nullptr;
@@ -48,6 +53,7 @@ void Fiber::prepare(Entry entry, std::byte* stack, std::size_t stack_bytes) {
   m_fake_stack = nullptr;
   m_stack = stack;
   m_stack_bytes = stack_bytes;
+  // An abandoned fiber leaves red zones behind.
   __asan_unpoison_memory_region(stack, stack_bytes);
 #endif
 #ifdef KVSIEVE_SIMT_TSAN
@@ -57,14 +63,19 @@ void Fiber::prepare(Entry entry, std::byte* stack, std::size_t stack_bytes) {
 
 void Fiber::retire() {
 #ifdef KVSIEVE_SIMT_TSAN
-  if (m_tsan_fiber != nullptr) {
-    __tsan_destroy_fiber(m_tsan_fiber);
-    m_tsan_fiber = nullptr;
-  }
+  __tsan_destroy_fiber(m_tsan_fiber);
+  m_tsan_fiber = nullptr;
 #endif
 }
 
-void Fiber::jump(Fiber& from, Fiber& to, [[maybe_unused]] bool for_good) {
+void Fiber::set_name([[maybe_unused]] const char* name) {
+#ifdef KVSIEVE_SIMT_TSAN
+  __tsan_set_fiber_name(m_tsan_fiber, name);
+#endif
+}
+
+[[gnu::no_sanitize_address, gnu::no_sanitize_thread]] void Fiber::jump(
+    Fiber& from, Fiber& to, [[maybe_unused]] bool for_good) {
 #ifdef KVSIEVE_SIMT_ASAN
   __sanitizer_start_switch_fiber(for_good ? nullptr : &from.m_fake_stack, to.m_stack,
                                  to.m_stack_bytes);
@@ -93,22 +104,36 @@ void Fiber::finish(Fiber& from, Fiber& to) {
 }
 
 StackPool::~StackPool() {
-  for (std::byte* mapping : m_mappings) {
-    munmap(mapping, kStackBytes + 2 * kPageBytes);
+  free();
+}
+
+void StackPool::free() {
+  if (m_memory != nullptr) {
+    munmap(m_memory, m_count * kSlotBytes);
+    m_memory = nullptr;
   }
 }
 
-StackPool::Stack StackPool::get(std::size_t index) {
-  while (m_mappings.size() <= index) {
-    // One page below guards against overflow, one above gives room for the colour.
-    void* mapping = mmap(nullptr, kStackBytes + 2 * kPageBytes, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (mapping == MAP_FAILED || mprotect(mapping, kPageBytes, PROT_NONE) != 0) {
-      throw std::bad_alloc();
-    }
-    m_mappings.push_back(static_cast<std::byte*>(mapping));
+void StackPool::reserve(std::size_t count) {
+  if (count <= m_count) {
+    return;
   }
-  return {m_mappings[index] + kPageBytes, kStackBytes + (index * kColourStep) % kPageBytes};
+  free();
+  void* memory = mmap(nullptr, count * kSlotBytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    throw std::bad_alloc();
+  }
+  m_memory = static_cast<std::byte*>(memory);
+  m_count = count;
+  for (std::size_t i = 0; i < count; ++i) {
+    mprotect(m_memory + i * kSlotBytes, kPageBytes, PROT_NONE);
+  }
+}
+
+StackPool::Stack StackPool::get(std::size_t index) const {
+  return {m_memory + index * kSlotBytes + kPageBytes,
+          kStackBytes + (index * kColourStep) % kPageBytes};
 }
 
 }  // namespace kvsieve::simt

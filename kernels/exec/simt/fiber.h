@@ -2,7 +2,6 @@
 // One execution context a CUDA thread, on Boost.Context's assembler switch.
 
 #include <cstddef>
-#include <vector>
 
 #include "exec/simt/sanitizer.h"
 
@@ -12,13 +11,16 @@ namespace kvsieve::simt {
 /// switches away from it first.
 class Fiber {
  public:
+  /// Ends in finish().
   using Entry = void (*)();
 
   /// Makes the fiber start `entry` on the given stack when it is next entered. What it did before
   /// is forgotten without unwinding.
   void prepare(Entry entry, std::byte* stack, std::size_t stack_bytes);
-  /// Frees what a sanitizer holds for it; it is not to be entered before prepare().
+  /// Frees what ThreadSanitizer holds for a finished fiber.
   void retire();
+  /// The fiber's name in ThreadSanitizer's reports.
+  void set_name(const char* name);
 
   /// Leaves `from`, which is the running one, for `to`; returns when someone enters `from` again.
   static void switch_to(Fiber& from, Fiber& to);
@@ -26,6 +28,8 @@ class Fiber {
   [[noreturn]] static void finish(Fiber& from, Fiber& to);
 
  private:
+  friend struct FiberStart;
+
   static void jump(Fiber& from, Fiber& to, bool for_good);
 
   void* m_context = nullptr;
@@ -38,8 +42,6 @@ class Fiber {
 #ifdef KVSIEVE_SIMT_TSAN
   void* m_tsan_fiber = nullptr;
 #endif
-
-  friend struct FiberStart;
 };
 
 /// Stacks for the fibers of a block, kept for the next block. They begin at different cache sets,
@@ -51,15 +53,21 @@ class StackPool {
   StackPool(const StackPool&) = delete;
   StackPool& operator=(const StackPool&) = delete;
 
+  /// Makes room for so many stacks; the earlier ones are gone.
+  void reserve(std::size_t count);
+
   struct Stack {
-    std::byte* begin = nullptr;
-    std::size_t bytes = 0;
+    std::byte* begin;
+    std::size_t bytes;
   };
   /// The stack of thread `index` of a block.
-  [[nodiscard]] Stack get(std::size_t index);
+  [[nodiscard]] Stack get(std::size_t index) const;
 
  private:
-  std::vector<std::byte*> m_mappings;
+  void free();
+
+  std::byte* m_memory = nullptr;
+  std::size_t m_count = 0;
 };
 
 }  // namespace kvsieve::simt

@@ -1,11 +1,16 @@
 #include "exec/simt/grid.h"
 
 #include <fmt/format.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <mutex>
 #include <numeric>
 #include <optional>
@@ -72,15 +77,24 @@ class Grid {
       if (n >= m_count) {
         return;
       }
-      if (auto problem = block.run(m_launch, index_of(m_order.block(n)))) {
-        m_stop = true;
-        const std::lock_guard lock(m_mutex);
-        if (n < m_problem_at) {
-          m_problem_at = n;
-          m_problem = std::move(*problem);
-        }
-      }
+      run_block(block, n);
     }
+  }
+
+  /// Runs the n-th block. Returns whether it went well.
+  bool run_block(Block& block, std::uint64_t n) {
+    auto problem = block.run(m_launch, index_of(m_order.block(n)));
+    const bool well = !problem;
+    if (!well) {
+      m_stop = true;
+      const std::lock_guard lock(m_mutex);
+      if (n < m_problem_at) {
+        m_problem_at = n;
+        m_problem = std::move(problem);
+      }
+      release(m_launch.done);
+    }
+    return well;
   }
 
   void throw_problem() const {
@@ -181,6 +195,77 @@ WorkerPool& worker_pool() {
   return pool;
 }
 
+/// Tells another thread without ThreadSanitizer's taking notice.
+class UnwatchedSignal {
+ public:
+  [[gnu::no_sanitize_thread]] void set() {
+    __atomic_store_n(&m_set, 1, __ATOMIC_RELEASE);
+    syscall(SYS_futex, &m_set, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+  }
+  [[gnu::no_sanitize_thread]] void wait() {
+    while (__atomic_load_n(&m_set, __ATOMIC_ACQUIRE) == 0) {
+      syscall(SYS_futex, &m_set, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
+    }
+  }
+
+ private:
+  int m_set = 0;
+};
+
+/// One block for run_in_fresh_threads().
+struct FreshBlock {
+  Grid* grid;
+  std::uint64_t n;
+  bool well = false;
+  UnwatchedSignal done;
+
+  static void* run(void* data) {
+    auto& self = *static_cast<FreshBlock*>(data);
+    {
+      const Unwatched unwatched;
+      Block block;
+      self.well = self.grid->run_block(block, self.n);
+    }
+    self.done.set();
+    return nullptr;
+  }
+};
+
+/// For ThreadSanitizer: every block in an OS thread of its own, one after the other, with nothing
+/// that would order one block's accesses before another's.
+void run_in_fresh_threads(Grid& grid) {
+  // The sanitizer works on the whole stack of a new thread.
+  constexpr std::size_t kStackBytes = std::size_t{1} << 20U;
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, kStackBytes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  std::deque<FreshBlock> blocks;
+  bool well = true;
+  for (std::uint64_t n = 0; n < grid.count() && well; ++n) {
+    FreshBlock& block = blocks.emplace_back(FreshBlock{&grid, n, false, {}});
+    pthread_t thread{};
+    if (pthread_create(&thread, &attributes, &FreshBlock::run, &block) != 0) {
+      throw Error(ErrorKind::kInternal, "cannot start a thread");
+    }
+    block.done.wait();
+    const Unwatched unwatched;
+    well = block.well;
+  }
+  pthread_attr_destroy(&attributes);
+}
+
+/// Launches since the order was set, so that a random order can be had again. Callers take turns.
+std::uint64_t next_launch_number() {
+  static std::uint64_t epoch = 0;
+  static std::uint64_t number = 0;
+  if (epoch != order_epoch()) {
+    epoch = order_epoch();
+    number = 0;
+  }
+  return number++;
+}
+
 }  // namespace
 
 void check_launch(const std::string& name, const kernels::LaunchConfig& config) {
@@ -207,9 +292,14 @@ void check_launch(const std::string& name, const kernels::LaunchConfig& config) 
 
 void run_grid(const std::string& name, const kernels::LaunchConfig& config,
               const std::function<void()>& body) {
-  static std::uint64_t launches = 0;
-  Grid grid({name, config, body, current_order(), launches++});
-  worker_pool().run(grid);
+  char done = 0;
+  Grid grid({name, config, body, current_order(), next_launch_number(), &done});
+  if (kThreadSanitizer) {
+    run_in_fresh_threads(grid);
+    acquire(&done);
+  } else {
+    worker_pool().run(grid);
+  }
   grid.throw_problem();
 }
 

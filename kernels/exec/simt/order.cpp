@@ -11,6 +11,7 @@ namespace kvsieve::simt {
 namespace {
 
 std::mutex g_mutex;
+std::uint64_t g_epoch = 0;
 
 Order order_of_environment() {
   const char* text = std::getenv("KVSIEVE_SIMT_ORDER");
@@ -59,6 +60,12 @@ std::string to_text(const Order& order) {
 void set_order(Order order) {
   const std::lock_guard lock(g_mutex);
   order_slot() = order;
+  ++g_epoch;
+}
+
+std::uint64_t order_epoch() {
+  const std::lock_guard lock(g_mutex);
+  return g_epoch;
 }
 
 Order current_order() {

@@ -89,8 +89,8 @@ class Device {
       case Order::Kind::kReverse:
         return ready.back();
       case Order::Kind::kRandom:
-        if (m_seed != order.seed) {
-          m_seed = order.seed;
+        if (const std::uint64_t epoch = order_epoch(); m_epoch != epoch) {
+          m_epoch = epoch;
           m_random = OrderRandom(order.seed);
         }
         return ready[m_random.below(static_cast<std::uint32_t>(ready.size()))];
@@ -98,7 +98,7 @@ class Device {
     return ready.front();
   }
 
-  std::uint64_t m_seed = 0;
+  std::uint64_t m_epoch = UINT64_MAX;
   OrderRandom m_random{0};
 };
 

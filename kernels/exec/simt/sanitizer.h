@@ -1,18 +1,20 @@
 #pragma once
 // What AddressSanitizer and ThreadSanitizer have to be told about fibers; nothing in other builds.
+//
+// ThreadSanitizer takes every CUDA thread for a thread of its own and knows only the order that
+// barriers and warp operations make, so that it finds missing ones. The executor's own data, which
+// one OS thread works on, is hidden from it.
 
-#include <cstddef>
-
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef __SANITIZE_ADDRESS__
 #define KVSIEVE_SIMT_ASAN 1
-#elif defined(__has_feature)
+#endif
+#ifdef __SANITIZE_THREAD__
+#define KVSIEVE_SIMT_TSAN 1
+#endif
+#ifdef __has_feature  // clang
 #if __has_feature(address_sanitizer)
 #define KVSIEVE_SIMT_ASAN 1
 #endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define KVSIEVE_SIMT_TSAN 1
-#elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define KVSIEVE_SIMT_TSAN 1
 #endif
@@ -20,10 +22,15 @@
 
 #ifdef KVSIEVE_SIMT_ASAN
 #include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
 #endif
 #ifdef KVSIEVE_SIMT_TSAN
 #include <sanitizer/tsan_interface.h>
+extern "C" {
+void AnnotateIgnoreReadsBegin(const char* file, int line);
+void AnnotateIgnoreReadsEnd(const char* file, int line);
+void AnnotateIgnoreWritesBegin(const char* file, int line);
+void AnnotateIgnoreWritesEnd(const char* file, int line);
+}
 #endif
 
 namespace kvsieve::simt {
@@ -38,6 +45,11 @@ inline constexpr bool kThreadSanitizer = true;
 #else
 inline constexpr bool kThreadSanitizer = false;
 #endif
+#ifdef __clang__
+inline constexpr bool kClangThreadSanitizer = kThreadSanitizer;
+#else
+inline constexpr bool kClangThreadSanitizer = false;
+#endif
 
 /// What happened before release(x) in one CUDA thread happens before what follows acquire(x) in
 /// another, in the eyes of ThreadSanitizer.
@@ -51,5 +63,24 @@ inline void acquire([[maybe_unused]] void* where) {
   __tsan_acquire(where);
 #endif
 }
+
+/// While it lives, ThreadSanitizer does not watch this CUDA thread.
+class Unwatched {
+ public:
+#ifdef KVSIEVE_SIMT_TSAN
+  Unwatched() {
+    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+  }
+  ~Unwatched() {
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+  }
+#else
+  Unwatched() {}
+#endif
+  Unwatched(const Unwatched&) = delete;
+  Unwatched& operator=(const Unwatched&) = delete;
+};
 
 }  // namespace kvsieve::simt

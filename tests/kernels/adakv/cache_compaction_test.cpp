@@ -1,7 +1,6 @@
 #include "kvsieve/kernels/cache_compaction.h"
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "kernels/adakv/cache_fixtures.h"
+#include "kernels/adakv/sparse_memory.h"
 #include "kernels/attention/random_heads.h"
 #include "traces/fails_with.h"
 
@@ -277,14 +277,20 @@ TEST(CacheCompaction, RefusesRemovingMoreThanTheShortestSegmentHas) {
 TEST(CacheCompaction, RegrowingKeepsContentsInAnyLayout) {
   for (const CompactionCase& item : cases()) {
     const CompactionProblem problem(item);
-    HostCache from = compacted(problem, 1);
+    HostCache from = compacted(problem, item.appended);
+    append_tokens(problem.new_tokens(), from.view());
+    remove_last_tokens(item.appended, from.view());
     for (const std::int64_t page_rows : {0, 8}) {
       CompactionCase target = item;
       target.page_rows = page_rows;
       SCOPED_TRACE(item.name() + " to " + target.name());
       HostCache to(target, plus(problem.budgets(), item.appended));
+      HostCache compacted_there = to;
       regrow_cache(from.view(), to.view());
+      compact_cache(problem.dense(), problem.kept(), compacted_there.view());
       ASSERT_TRUE(to.contents() == problem.compacted());
+      // Slack is left alone, whatever lies in that of the smaller cache.
+      ASSERT_TRUE(to.keys == compacted_there.keys && to.values == compacted_there.values);
       append_tokens(problem.new_tokens(), to.view());
       ASSERT_TRUE(to.contents() == problem.appended_to(problem.compacted()));
     }
@@ -381,25 +387,6 @@ TEST(CacheCompaction, GrowsThroughALongDecode) {
   EXPECT_TRUE(cache.contents() == expected);
   EXPECT_EQ(regrown, 5);  // 64 rows of slack each time
 }
-
-/// Address space without memory behind it until it is written.
-class SparseMemory {
- public:
-  explicit SparseMemory(std::size_t bytes)
-      : m_bytes(bytes),
-        m_data(mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {}
-  ~SparseMemory() { munmap(m_data, m_bytes); }
-  SparseMemory(const SparseMemory&) = delete;
-  SparseMemory& operator=(const SparseMemory&) = delete;
-
-  [[nodiscard]] bool mapped() const { return m_data != MAP_FAILED; }
-  [[nodiscard]] std::byte* data() const { return static_cast<std::byte*>(m_data); }
-
- private:
-  std::size_t m_bytes;
-  void* m_data;
-};
 
 TEST(CacheCompaction, T31_OffsetsAreOf64Bits) {
   constexpr std::int64_t kHuge = std::int64_t{1} << 40U;

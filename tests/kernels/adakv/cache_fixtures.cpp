@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <iterator>
 #include <random>
 
@@ -47,9 +46,8 @@ Bytes random_bytes(std::int64_t count, std::uint32_t seed) {
   std::mt19937_64 generator(seed);
   std::vector<std::uint64_t> words(static_cast<std::size_t>(count) / sizeof(std::uint64_t) + 1);
   std::generate(words.begin(), words.end(), [&] { return generator(); });
-  Bytes bytes(static_cast<std::size_t>(count));
-  std::memcpy(bytes.data(), words.data(), bytes.size());
-  return bytes;
+  const auto* first = reinterpret_cast<const std::byte*>(words.data());
+  return {first, first + count};
 }
 
 std::string CompactionCase::name() const {
@@ -127,7 +125,7 @@ DenseCacheView CompactionProblem::dense() const {
   return view;
 }
 
-KeptTokens CompactionProblem::kept() const {
+KeptTokensView CompactionProblem::kept() const {
   return {kept_tokens.data(), kept_offsets.data(), kept_offsets.back()};
 }
 

@@ -80,7 +80,7 @@ struct CompactionProblem {
 
   explicit CompactionProblem(const CompactionCase& compaction_case, std::uint32_t seed = 1);
   [[nodiscard]] DenseCacheView dense() const;
-  [[nodiscard]] KeptTokens kept() const;
+  [[nodiscard]] KeptTokensView kept() const;
   [[nodiscard]] NewTokens new_tokens() const;
   /// Tokens kept in each segment.
   [[nodiscard]] std::vector<std::int64_t> budgets() const;

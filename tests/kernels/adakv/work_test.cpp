@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "kvsieve/kernels/budget_allocation.h"
+#include "kvsieve/kernels/cache_compaction.h"
 #include "kvsieve/kernels/dense_attention.h"
 #include "kvsieve/kernels/eviction_loss.h"
 #include "kvsieve/kernels/token_selection.h"
@@ -38,6 +39,19 @@ TEST(Work, OfWindowScores) {
 TEST(Work, OfAllocationAndSelection) {
   expect_work(budget_allocation_work(3, 100), 3 * 300 * 4, 3 * 4, 0);
   expect_work(token_selection_work(100, 20), 3 * 100 * 4, 20 * 4, 0);
+}
+
+TEST(Work, OfCacheCompaction) {
+  // A token is 2 rows of 4 fp16 numbers: 16 bytes. 2 segments.
+  EXPECT_EQ(token_bytes(4, 2), 16);
+  // 7 kept tokens, 7 indices, twice 3 offsets; 2 lengths.
+  expect_work(compact_cache_work(7, 2, 4, 2), 7 * 16 + 7 * 4 + 2 * 3 * 8, 7 * 16 + 2 * 4, 0);
+  expect_work(regrow_cache_work(7, 2, 4, 2), 7 * 16 + 2 * 3 * 8 + 2 * 4, 7 * 16 + 2 * 4, 0);
+  // 3 tokens for each segment; 3 offsets and 2 lengths.
+  expect_work(append_tokens_work(2, 3, 4, 2), 6 * 16 + 3 * 8 + 2 * 4, 6 * 16 + 2 * 4, 0);
+  // 7 old rows as well, in and out; 5 numbers of metadata and 3 increments.
+  expect_work(rewrite_append_work(7, 2, 3, 4, 2), 13 * 16 + (5 + 3) * 4, 13 * 16 + 5 * 4, 0);
+  expect_work(remove_last_tokens_work(2), 2 * 4, 2 * 4, 0);
 }
 
 TEST(Work, OfEvictionLoss) {

@@ -319,6 +319,7 @@ TEST(BudgetAllocationDevice, WhatHasNoKernelIsNamed) {
   fails("row length of", [](auto& args) { args.m = std::int64_t{1} << 31; });
   fails("budget of -1", [](auto& args) { args.b = -1; });
   fails("chunk of 6", [](auto& args) { args.chunk_tokens = 6; });
+  fails("rows of 2199023255552", [](auto& args) { args.batch = std::int64_t{1} << 40; });
 }
 
 TEST(BudgetAllocationDevice, LaunchesABlockAChunkAndABlockALayer) {
@@ -339,13 +340,11 @@ TEST(BudgetAllocationRace, SmallLayers) {
   item.b = 20;
   item.padding = 1;
   item.blocks = 2;
-  for (const AlphaMode mode : {AlphaMode::kBlend, AlphaMode::kFloor}) {
-    item.options.mode = mode;
-    for (const ScoreKind kind : {ScoreKind::kDistinct, ScoreKind::kEqual}) {
-      item.kind = kind;
-      check_case(item, 1);
-    }
-  }
+  item.kind = ScoreKind::kEqual;
+  check_case(item, 1);
+  item.options.mode = AlphaMode::kFloor;
+  item.kind = ScoreKind::kDistinct;
+  check_case(item, 1);
 }
 
 }  // namespace

@@ -6,10 +6,32 @@
 #include <cstring>
 #include <source_location>
 #include <string>
+#include <utility>
 
 #include "exec/simt/block.h"
+#include "exec/simt/sync_deletion.h"
 
 namespace kvsieve::simt::cuda {
+
+namespace detail {
+
+inline void check_async_copy(const void* target, const void* source, std::size_t bytes,
+                             std::size_t zeros, const std::source_location& where) {
+  std::string message;
+  if ((bytes != 4 && bytes != 8 && bytes != 16) || zeros > bytes) [[unlikely]] {
+    message = "cp.async of " + std::to_string(bytes) + " bytes, " + std::to_string(zeros) +
+              " of them zeros, supported: 4, 8 or 16";
+  } else if ((reinterpret_cast<std::uintptr_t>(target) | reinterpret_cast<std::uintptr_t>(source)) %
+                 bytes !=
+             0) [[unlikely]] {
+    message = "cp.async of " + std::to_string(bytes) + " bytes from or to a misaligned address";
+  } else {
+    return;
+  }
+  this_block().fail(std::move(message), where);
+}
+
+}  // namespace detail
 
 /// Copies `bytes` (4, 8 or 16, and both addresses aligned to it) from global to shared memory; the
 /// last `zeros` bytes of the target are filled with zeros instead.
@@ -17,16 +39,7 @@ inline void __pipeline_memcpy_async(void* target, const void* source, std::size_
                                     std::size_t zeros = 0,
                                     std::source_location where = std::source_location::current()) {
   constexpr int kPoison = 0xff;
-  if ((bytes != 4 && bytes != 8 && bytes != 16) || zeros > bytes) {
-    this_block().fail("cp.async of " + std::to_string(bytes) + " bytes with " +
-                          std::to_string(zeros) + " zeros, supported: 4, 8 or 16",
-                      where);
-  }
-  if (reinterpret_cast<std::uintptr_t>(target) % bytes != 0 ||
-      reinterpret_cast<std::uintptr_t>(source) % bytes != 0) {
-    this_block().fail(
-        "cp.async of " + std::to_string(bytes) + " bytes from or to a misaligned address", where);
-  }
+  detail::check_async_copy(target, source, bytes, zeros, where);
   Thread& self = this_thread();
   std::memset(target, kPoison, bytes);
   self.copies.push_back({static_cast<std::byte*>(target), static_cast<const std::byte*>(source),
@@ -40,7 +53,11 @@ inline void __pipeline_commit() {
 }
 
 /// Waits for all of this thread's groups but the newest `pending`.
-inline void __pipeline_wait_prior(std::size_t pending) {
+inline void __pipeline_wait_prior(std::size_t pending,
+                                  std::source_location where = std::source_location::current()) {
+  if (is_deleted(where)) {
+    return;
+  }
   Thread& self = this_thread();
   const std::uint32_t end =
       self.committed_groups -

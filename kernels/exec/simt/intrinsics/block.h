@@ -5,11 +5,14 @@
 #include <source_location>
 
 #include "exec/simt/block.h"
+#include "exec/simt/sync_deletion.h"
 
 namespace kvsieve::simt::cuda {
 
 inline void __syncthreads(std::source_location where = std::source_location::current()) {
-  this_block().barrier(BarrierVote::kNone, 0, where);
+  if (!is_deleted(where)) {
+    this_block().barrier(BarrierVote::kNone, 0, where);
+  }
 }
 inline int __syncthreads_count(int predicate,
                                std::source_location where = std::source_location::current()) {

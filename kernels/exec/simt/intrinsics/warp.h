@@ -6,12 +6,20 @@
 #include <cstring>
 #include <source_location>
 #include <string>
+#include <utility>
 
+#include "exec/simt/sync_deletion.h"
 #include "exec/simt/warp_exchange.h"
 
 namespace kvsieve::simt::cuda {
 
 namespace detail {
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail_shuffle_source(
+    std::string message, unsigned source, const std::source_location& where) {
+  message += " reads lane " + std::to_string(source) + ", which is not in the mask";
+  this_block().fail(std::move(message), where);
+}
 
 template <class T>
 struct ShuffleLane {
@@ -45,7 +53,9 @@ T shuffle(const char* name, unsigned mask, T value, unsigned source,
 
 inline void check_width(const char* name, int width, const std::source_location& where) {
   if (width < 1 || width > static_cast<int>(kLanes) || (width & (width - 1)) != 0) {
-    this_block().fail(std::string(name) + " with width " + std::to_string(width), where);
+    std::string message = name;
+    message += " has width " + std::to_string(width) + ", supported: 1, 2, 4, 8, 16, 32";
+    this_block().fail(std::move(message), where);
   }
 }
 
@@ -122,6 +132,9 @@ T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = 32,
 
 inline void __syncwarp(unsigned mask = kAllLanes,
                        std::source_location where = std::source_location::current()) {
+  if (is_deleted(where)) {
+    return;
+  }
   char nothing = 0;
   warp_exchange(
       "__syncwarp", mask, &nothing, [](std::array<char*, kLanes>&, unsigned) {}, where);

@@ -39,7 +39,7 @@ struct DenseCacheView {
 
 /// Which tokens stay: segment s keeps tokens[offsets[s]] up to tokens[offsets[s + 1]], as
 /// select_tokens lists them.
-struct KeptTokens {
+struct KeptTokensView {
   const std::int32_t* tokens = nullptr;   ///< [rows]
   const std::int64_t* offsets = nullptr;  ///< [S + 1], from 0, not descending
   std::int64_t rows = 0;                  ///< offsets[S], or a bound of it for the kernels
@@ -56,7 +56,7 @@ struct NewTokens {
 /// Parallel over blocks of rows, so that segments of unequal length cost nothing.
 /// Throws Error(kUsage), changing nothing, if shapes or dtypes differ or a segment has no room for
 /// its tokens; Error(kInternal) for a token outside [0, n), with rows partly written.
-void compact_cache(const DenseCacheView& dense, const KeptTokens& kept,
+void compact_cache(const DenseCacheView& dense, const KeptTokensView& kept,
                    const RaggedCacheView& cache);
 
 /// Appends t tokens to every segment; lengths grow by t. No other row is read or written.

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "kvsieve/traces/dtype.h"
 
@@ -15,5 +16,19 @@ inline constexpr std::int64_t kDeviceMaxGroup = 8;
 /// Element types of K, V and queries.
 inline constexpr std::array<traces::DType, 3> kDeviceDTypes{
     traces::DType::kF16, traces::DType::kBF16, traces::DType::kF32};
+
+/// An operation with simt and cuda kernels.
+struct DeviceOperation {
+  std::string_view name;
+  bool reads_cache = false;  ///< reads K, V or queries; the others read fp32 scores
+};
+
+inline constexpr std::array<DeviceOperation, 7> kDeviceOperations{{{"window_scores", true},
+                                                                   {"budget_allocation", false},
+                                                                   {"token_selection", false},
+                                                                   {"cache_compaction", true},
+                                                                   {"ragged_decode", true},
+                                                                   {"eviction_loss", true},
+                                                                   {"value_norms", true}}};
 
 }  // namespace kvsieve::kernels

@@ -49,6 +49,16 @@ struct HeadSlice {
 /// Converts rows [first, first + out.rows) of `head` to fp32.
 void load_rows(const HeadSlice& head, std::int64_t first, MatrixView<float> out);
 
+/// Converts all rows of `head` to fp32, row j rotated to position j. Parallel over rows.
+/// @param out [rows, d]
+void load_rotated_rows(const HeadSlice& head, const RopePhases& phases, MatrixView<float> out);
+
+/// Loads captured queries [first, first + count) of the group of `kv_head` from q [Hq, M, d] into
+/// rows [G * count, d], member by member, each rotated to its position.
+void load_group_queries(const traces::TensorView& q, std::int64_t kv_head, std::int64_t group,
+                        std::int64_t first, std::span<const std::int32_t> positions,
+                        const RopePhases& phases, std::vector<float>& rows);
+
 /// Keys packed by token, so that a product with queries has tokens as columns:
 /// panels [ceil(T/16)][d][16], the last one padded with zeros.
 class HeadKeys {

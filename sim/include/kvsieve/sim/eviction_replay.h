@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kvsieve/kernels/backend.h"
 #include "kvsieve/sim/budget.h"
 #include "kvsieve/sim/eviction_method.h"
 #include "kvsieve/traces/trace.h"
@@ -27,6 +28,7 @@ struct EvictionPlan {
 struct EvictionOptions {
   std::vector<std::int64_t> layers;  ///< model layer indices; empty means all captured ones
   bool bound = true;                 ///< eps and the tighter bounds, which cost a pass over V W_O
+  kernels::Backend backend = kernels::Backend::kCpu;
 };
 
 /// Upper bounds of the L1 eviction loss, tightest last: loss <= theta <= head <= eps.
@@ -99,6 +101,7 @@ struct EvictionResult {
   EvictionPlan plan;
   std::string method_name;         ///< "h2o-window" where H2O saw only part of the prompt
   std::int64_t budget_tokens = 0;  ///< tokens a head that the budget means on this trace
+  kernels::Backend backend = kernels::Backend::kCpu;
   std::int64_t queries_used = 0;   ///< prompt queries behind the scores
   bool bound = false;
   std::vector<LayerEviction> layers;
@@ -109,7 +112,8 @@ struct EvictionResult {
 /// Replays every plan on `trace`. Attention is computed once a layer and shared by all plans and
 /// their uniform twins. Memory is bounded by one KV head plus the results. Results do not depend on
 /// the number of threads. Throws Error(kUsage) for a layer that was not captured or parameters that
-/// the trace cannot serve (window larger than the captured prompt queries).
+/// the trace cannot serve (window larger than the captured prompt queries), or a shape that the
+/// backend has no kernel for; Error(kMissingCapability) if the backend cannot run here.
 [[nodiscard]] std::vector<EvictionResult> replay_eviction(const traces::Trace& trace,
                                                           std::span<const EvictionPlan> plans,
                                                           const EvictionOptions& options,

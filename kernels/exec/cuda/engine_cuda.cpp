@@ -1,0 +1,13 @@
+#include "adakv/eviction_engine_device.h"
+
+namespace kvsieve::kernels {
+
+std::unique_ptr<EvictionEngine> make_cuda_eviction_engine() {
+  return cuda_::make_device_eviction_engine("cuda");
+}
+
+std::optional<std::string> why_cuda_is_unavailable() {
+  return cuda_::why_unavailable();
+}
+
+}  // namespace kvsieve::kernels

@@ -1,0 +1,20 @@
+#pragma once
+// Which backends this build has, and the engines behind them.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "kvsieve/kernels/backend.h"
+#include "kvsieve/kernels/eviction_engine.h"
+
+namespace kvsieve::sim {
+
+/// Why `backend` cannot run here, in one line, or nothing if it can.
+[[nodiscard]] std::optional<std::string> why_unavailable(kernels::Backend backend);
+
+/// Throws Error(kMissingCapability) if the backend cannot run here.
+[[nodiscard]] std::unique_ptr<kernels::EvictionEngine> make_eviction_engine(
+    kernels::Backend backend);
+
+}  // namespace kvsieve::sim

@@ -1,0 +1,113 @@
+"""`kvsieve run --backend`: the device kernels choose what the cpu backend chooses."""
+
+import functools
+
+from cli_test import MISSING, OK, SAMPLE, USAGE, CliTest, main, run
+
+# Both backends compute in fp32 but add in different orders.
+RELATIVE = 2e-4
+# Bounds and losses of heads that evict next to nothing are rounding errors.
+ABSOLUTE = 2e-6
+
+RUNS = {
+    "ada-snapkv": ("--method", "ada-snapkv", "--budget", "20%"),
+    "floor": ("--method", "ada-snapkv", "--budget", "10%", "--alpha-mode", "floor", "--sinks", "4",
+              "--layers", "0,12"),
+    "query heads": ("--method", "ada-snapkv", "--budget", "10%", "--granularity", "query",
+                    "--layers", "4,17"),
+    "critical": ("--method", "ada-criticalkv", "--budget", "10%", "--layers", "8,12"),
+    "h2o": ("--method", "h2o", "--budget", "20%", "--layers", "0,21"),
+    "tova": ("--method", "tova", "--budget", "20%", "--layers", "25"),
+    "knorm": ("--method", "knorm", "--budget", "40%", "--no-bound", "--layers", "29"),
+    "pyramid": ("--method", "ada-pyramid", "--budget", "64", "--layers", "0,29"),
+}
+
+
+@functools.lru_cache(maxsize=None)
+def document(backend, name):
+    outcome = run("run", SAMPLE, "--format", "json", "--quiet", "--backend", backend, *RUNS[name],
+                  timeout=500)
+    if outcome.code != OK:
+        raise AssertionError(f"{name} on {backend}: {outcome.stderr}")
+    return outcome.json
+
+
+def choices(run_document):
+    return [(layer["layer"], [(head["budget"], head["kept_runs"]) for head in layer["heads"]])
+            for layer in run_document["layers"]]
+
+
+def numbers(value, path=""):
+    """(path, number) of every figure that is not a choice."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key not in ("kept_runs", "method", "trace"):
+                yield from numbers(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from numbers(item, f"{path}[{index}]")
+    elif isinstance(value, float):
+        yield path, value
+
+
+class SimtTest(CliTest):
+    def test_budgets_and_kept_tokens_are_those_of_the_cpu(self):
+        for name in RUNS:
+            with self.subTest(run=name):
+                self.assertEqual(choices(document("simt", name)), choices(document("cpu", name)))
+
+    def test_figures_are_those_of_the_cpu_within_rounding(self):
+        for name in RUNS:
+            with self.subTest(run=name):
+                ours = dict(numbers(document("simt", name)))
+                theirs = dict(numbers(document("cpu", name)))
+                self.assertEqual(ours.keys(), theirs.keys())
+                for path, value in theirs.items():
+                    self.assertLessEqual(abs(ours[path] - value),
+                                         RELATIVE * abs(value) + ABSOLUTE,
+                                         f"{path}: {ours[path]} against {value}")
+
+    def test_the_document_names_the_backend(self):
+        self.assertEqual(document("simt", "tova")["backend"], "simt")
+
+    def test_retrieval_has_no_device_replay(self):
+        outcome = self.fail_with(MISSING, "cpu backend only", "run", SAMPLE, "--method",
+                                 "exact-topk", "--backend", "simt")
+        self.assertEqual(outcome.stdout, "")
+
+    def test_a_head_size_without_a_kernel_is_named_with_those_that_have_one(self):
+        trace = self.synth(head_dim=48)
+        outcome = self.fail_with(USAGE, "head size 48", "run", trace, "--method", "snapkv",
+                                 "--backend", "simt")
+        self.assertIn("64, 80, 96, 128, 256", outcome.stderr)
+
+
+class CudaTest(CliTest):
+    def test_without_a_gpu_the_backend_says_so(self):
+        backends = run("info", "--kernels", "--format", "json").json["backends"]
+        cuda = next(backend for backend in backends if backend["name"] == "cuda")
+        if "unavailable" not in cuda:
+            self.skipTest("there is a GPU")
+        outcome = self.fail_with(MISSING, cuda["unavailable"], "run", SAMPLE, "--method", "snapkv",
+                                 "--backend", "cuda")
+        self.assertIn("--backend simt", outcome.stderr)
+
+
+class KernelsTest(CliTest):
+    def test_lists_backends_and_supported_shapes(self):
+        found = self.succeed("info", "--kernels", "--format", "json").json
+        self.assertEqual([backend["name"] for backend in found["backends"]],
+                         ["cpu", "simt", "cuda"])
+        operations = {operation["name"]: operation for operation in found["operations"]}
+        self.assertEqual(operations["window_scores"]["head_dims"], [64, 80, 96, 128, 256])
+        self.assertEqual(operations["ragged_decode"]["dtypes"], ["F16", "BF16", "F32"])
+        table = self.succeed("info", "--kernels").stdout
+        for name in operations:
+            self.assertIn(name, table)
+
+    def test_takes_no_file(self):
+        self.fail_with(USAGE, "takes no file", "info", "--kernels", SAMPLE)
+
+
+if __name__ == "__main__":
+    main()
