@@ -21,8 +21,8 @@ struct Roofline {
 
 /// Adds the counters bytes/s, FLOP/s, and their shares of the roofline. The share of the bandwidth
 /// exceeds 1 where the data of an iteration stay in the caches, that of the peak where bfloat16 is
-/// multiplied. The benchmark must be registered
-/// with UseRealTime(), because CPU time does not see the other threads.
+/// multiplied. The benchmark must be registered with UseRealTime(), because CPU time does not see
+/// the other threads.
 /// @param work of one iteration
 void report_work(benchmark::State& state, const kernels::Work& work, int threads);
 
