@@ -46,7 +46,7 @@ __device__ inline void store_magnitudes(const TileSums& sums, int row_count, flo
 
 /// grid (column tiles, query tiles, S + 1), block kTileThreads.
 template <class W>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, 2)
     projected_loss_kernel(const ProjectedLossTask<W> task) {
   __shared__ ProjectionShared shared;
   const int selection = static_cast<int>(blockIdx.z);

@@ -110,7 +110,8 @@ class SliceFetch {
 __device__ inline void multiply_slice(const ProjectionShared& shared, int buffer, TileSums& sums) {
   const int row = static_cast<int>(threadIdx.x) / kColumnGroups * kThreadRows;
   const int column = static_cast<int>(threadIdx.x) % kColumnGroups * 4;
-#pragma unroll 4
+// Unrolled further, two blocks no longer fit the registers of a multiprocessor.
+#pragma unroll 2
   for (int k = 0; k < kTileDepth; ++k) {
     float x[kThreadRows];
     load4(&shared.rows[buffer][k][row], x);
