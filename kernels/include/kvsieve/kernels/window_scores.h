@@ -65,7 +65,8 @@ struct WindowScoresProblem {
 /// Throws Error(kUsage) if the shapes do not fit or the dtype is I32.
 void window_scores(const WindowScoresProblem& problem, MatrixView<float> scores);
 
-/// reduced[j] = mean or maximum over the rows of scores [G, n]; reduced [n].
+/// reduced[j] = mean or maximum over the rows of scores [G, n]; reduced [n]. The mean is the sum in
+/// the rows' order times the rounded 1 / G.
 void reduce_group(MatrixView<const float> scores, GroupReduce reduce, std::span<float> reduced);
 
 /// Pools scores [n] into pooled [n] (not in place). Maximum pooling ignores positions outside
