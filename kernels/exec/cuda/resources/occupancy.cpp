@@ -28,6 +28,7 @@ cudaOccDeviceProp make_properties(int major, int minor, std::size_t shared_bytes
   properties.regsPerBlock = 65536;
   properties.regsPerMultiprocessor = 65536;
   properties.warpSize = 32;
+  properties.numSms = 1;  // occupancy is of one multiprocessor
   properties.sharedMemPerBlock = 48 * 1024;
   properties.sharedMemPerMultiprocessor = shared_bytes;
   properties.reservedSharedMemPerBlock = 1024;
@@ -58,7 +59,8 @@ int print_occupancies() {
     attributes.maxDynamicSharedSizeBytes = device->second.sharedMemPerBlockOptin;
     attributes.partitionedGCConfig = PARTITIONED_GC_OFF;
     attributes.shmemLimitConfig = FUNC_SHMEM_LIMIT_OPTIN;
-    const cudaOccDeviceState state{};
+    cudaOccDeviceState state{};
+    state.carveoutConfig = SHAREDMEM_CARVEOUT_MAX_SHARED;
     cudaOccResult result{};
     if (cudaOccMaxActiveBlocksPerMultiprocessor(&result, &device->second, &attributes, &state,
                                                 threads, shared) != CUDA_OCC_SUCCESS) {
