@@ -5,21 +5,36 @@
 
 #include "exec/device/runtime.h"
 #ifdef KVSIEVE_TEST_SIMT
-#include <initializer_list>
+#include <cstdint>
+#include <cstdlib>
+#include <vector>
 
 #include "exec/simt/order.h"
 #endif
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 
+#ifdef KVSIEVE_TEST_SIMT
+/// Forward, reverse and one random order; as many random ones as the environment variable
+/// KVSIEVE_TEST_RANDOM_ORDERS says.
+inline std::vector<simt::Order> tested_orders() {
+  const char* wanted = std::getenv("KVSIEVE_TEST_RANDOM_ORDERS");
+  const std::uint64_t random = wanted == nullptr ? 1 : std::strtoull(wanted, nullptr, 10);
+  std::vector<simt::Order> orders{{simt::Order::Kind::kForward, 0},
+                                  {simt::Order::Kind::kReverse, 0}};
+  for (std::uint64_t seed = 1; seed <= random; ++seed) {
+    orders.push_back({simt::Order::Kind::kRandom, seed});
+  }
+  return orders;
+}
+#endif
+
 /// Calls body() once an order: kernels must not depend on what CUDA leaves unordered.
 template <class Body>
 void for_each_order(const Body& body) {
 #ifdef KVSIEVE_TEST_SIMT
-  using Kind = simt::Order::Kind;
   const simt::Order before = simt::current_order();
-  for (const simt::Order order : {simt::Order{Kind::kForward, 0}, simt::Order{Kind::kReverse, 0},
-                                  simt::Order{Kind::kRandom, 1}}) {
+  for (const simt::Order& order : tested_orders()) {
     SCOPED_TRACE("order " + simt::to_text(order));
     simt::set_order(order);
     body();

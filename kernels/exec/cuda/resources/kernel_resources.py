@@ -2,7 +2,7 @@
 """What nvcc made of the kernels: registers, spills, shared memory, occupancy, width of accesses.
 
 Reads the library of compiled kernels with cuobjdump (and nvdisasm beside it), fails for kernels
-that spill or use local memory, and compares the table with the baseline of the same nvcc version in
+that spill or use local memory and for row copies without 128-bit accesses, and compares the table with the baseline of the same nvcc version in
 baseline/<version>.json. A version without a baseline is reported and does not fail.
 
   kernel_resources.py --library LIB --cuobjdump PATH --occupancy PROGRAM --nvcc-version 13.0.88
@@ -25,6 +25,7 @@ import sys
 BASELINES = pathlib.Path(__file__).parent / "baseline"
 # Shared memory that the system keeps in every block from sm_90 on; cuobjdump counts it.
 RESERVED_SHARED_BYTES = {"sm_90": 1024, "sm_100": 1024}
+COPY_KERNELS = ("compact_cache_kernel", "append_tokens_kernel", "regrow_cache_kernel")
 ACCESS = re.compile(r"\b(LDG|STG|LDGSTS|LDL|STL)((?:\.[A-Z0-9_]+)*)")
 
 
@@ -154,6 +155,14 @@ def spilling(table):
             for key, row in table.items() if row["stack_bytes"] > 0 or row["local_accesses"] > 0]
 
 
+def narrow_copies(table):
+    """Kernels that copy rows and lack a 128-bit load or store."""
+    return [f"{key}: copies rows without 128-bit accesses: {accesses_text(row['accesses'])}"
+            for key, row in table.items()
+            if key.startswith(COPY_KERNELS) and
+            not {"load_128", "store_128"} <= row["accesses"].keys()]
+
+
 def differences(old, new):
     found = [f"{key}: gone" for key in old.keys() - new.keys()]
     found += [f"{key}: not in the baseline" for key in new.keys() - old.keys()]
@@ -208,10 +217,11 @@ def main():
     if options.markdown:
         pathlib.Path(options.markdown).write_text(markdown(table, options.nvcc_version))
     baseline = BASELINES / f"{options.nvcc_version}.json"
-    problems = spilling(table)
+    problems = spilling(table) + narrow_copies(table)
     if options.write:
         baseline.parent.mkdir(exist_ok=True)
-        baseline.write_text(json.dumps(table, indent=1) + "\n")
+        rows = ",\n".join(f"{json.dumps(key)}: {json.dumps(row)}" for key, row in table.items())
+        baseline.write_text("{\n" + rows + "\n}\n")
     elif baseline.exists():
         problems += differences(json.loads(baseline.read_text()), table)
     else:
