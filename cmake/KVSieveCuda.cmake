@@ -1,10 +1,19 @@
 # CUDA is optional: a build without nvcc has the cpu and simt backends. With nvcc the same device
 # sources are also compiled for GPUs (a GPU is never needed to build).
 
-include(CheckLanguage)
-check_language(CUDA)
+set(KVSIEVE_ENABLE_CUDA AUTO CACHE STRING
+    "Compile the device kernels for GPUs, which takes minutes: AUTO (when nvcc is found), ON or OFF")
+set_property(CACHE KVSIEVE_ENABLE_CUDA PROPERTY STRINGS AUTO ON OFF)
+
+if(NOT KVSIEVE_ENABLE_CUDA STREQUAL "OFF")
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(KVSIEVE_ENABLE_CUDA STREQUAL "ON" AND NOT CMAKE_CUDA_COMPILER)
+    message(FATAL_ERROR "KVSIEVE_ENABLE_CUDA is ON, but there is no nvcc")
+  endif()
+endif()
 # Sanitizers are for host code: the simt backend runs the kernels' source under them.
-if(CMAKE_CUDA_COMPILER AND KVSIEVE_SANITIZER STREQUAL "")
+if(CMAKE_CUDA_COMPILER AND NOT KVSIEVE_ENABLE_CUDA STREQUAL "OFF" AND KVSIEVE_SANITIZER STREQUAL "")
   set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100-real 100-virtual CACHE STRING
       "GPU architectures to compile for")
   enable_language(CUDA)

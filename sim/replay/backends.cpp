@@ -14,7 +14,7 @@ std::unique_ptr<kernels::EvictionEngine> make_cuda_engine() {
 }
 #else
 std::optional<std::string> why_no_cuda() {
-  return "this build has no CUDA kernels, nvcc was not found";
+  return "this build has no CUDA kernels (no nvcc, or KVSIEVE_ENABLE_CUDA=OFF)";
 }
 std::unique_ptr<kernels::EvictionEngine> make_cuda_engine() {
   return nullptr;

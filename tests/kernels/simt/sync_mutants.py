@@ -5,8 +5,8 @@
 
 Nothing is recompiled: the executor skips the synchronisation at the source line that the
 environment variable KVSIEVE_SIMT_DELETE=FILE:LINE names. A mutant is killed when a test program
-fails under it; the race programs, built with ThreadSanitizer, run only for those that survive the
-others. A synchronisation that no program reaches survives. Exit status: 0 all killed, 1 otherwise.
+fails under it; the race suites of the programs built with ThreadSanitizer run only for those that
+survive the others. A synchronisation that no program reaches survives. Exit status: 0 all killed, 1 otherwise.
 """
 
 import argparse
@@ -31,13 +31,14 @@ def synchronisations(kernels):
                     yield path, number, match[1]
 
 
-def killed_by(programs, path, number, timeout):
+def killed_by(programs, path, number, timeout, tests="*"):
     """The first program that fails without the synchronisation at `path`:`number`, or None."""
-    environment = {**os.environ, "KVSIEVE_SIMT_DELETE": f"{path.name}:{number}"}
+    environment = {**os.environ, "KVSIEVE_SIMT_DELETE": f"{path.name}:{number}",
+                   "TSAN_OPTIONS": "atexit_sleep_ms=0 halt_on_error=1"}
     for program in programs:
         try:
-            status = subprocess.run([program, "--gtest_brief=1", "--gtest_fail_fast"],
-                                    env=environment, stdout=subprocess.DEVNULL,
+            status = subprocess.run([program, "--gtest_brief=1", "--gtest_fail_fast",
+                                     f"--gtest_filter={tests}"], env=environment, stdout=subprocess.DEVNULL,
                                     stderr=subprocess.DEVNULL, timeout=timeout).returncode
         except subprocess.TimeoutExpired:
             return f"{program} (did not end)"
@@ -64,7 +65,8 @@ def main():
     for path, number, call in mutants:
         begin = time.monotonic()
         killer = (killed_by(concerned(options.programs, path), path, number, options.timeout) or
-                  killed_by(concerned(options.race, path), path, number, options.timeout))
+                  killed_by(concerned(options.race, path), path, number, options.timeout,
+                            "*Race*"))
         outcome = f"killed by {pathlib.Path(killer).name}" if killer else "SURVIVED"
         print(f"{path.name}:{number} {call}: {outcome} ({time.monotonic() - begin:.0f} s)",
               flush=True)
