@@ -58,7 +58,7 @@ def main():
     parser.add_argument("programs", nargs="+")
     parser.add_argument("--kernels", type=pathlib.Path, required=True)
     parser.add_argument("--race", nargs="*", default=[])
-    parser.add_argument("--timeout", type=float, default=600)
+    parser.add_argument("--timeout", type=float, default=1800)
     options = parser.parse_args()
     mutants = list(synchronisations(options.kernels))
     survivors = []
