@@ -76,8 +76,8 @@ bool multiplies_bfloat(const StoredRows& /*queries*/, const HeadKeys& /*keys*/) 
   return false;
 }
 
-const std::uint16_t* bfloat_row(const StoredRows& rows, std::int64_t row) {
-  return reinterpret_cast<const std::uint16_t*>(rows.data) + row * rows.stride;
+const std::byte* bfloat_row(const StoredRows& rows, std::int64_t row) {
+  return rows.data + row * rows.stride * static_cast<std::int64_t>(sizeof(std::uint16_t));
 }
 
 /// Rows of one block: up to kBlockRows (member, query) pairs with the statistics of their softmax.
@@ -149,14 +149,18 @@ class ColumnMeans {
       m_block.packed.assign(size, 0.0F);
     }
     std::vector<float> row(static_cast<std::size_t>(d));
+    std::vector<std::uint16_t> bfloats(static_cast<std::size_t>(d));
     for (std::int64_t r = 0; r < m_block.rows; ++r) {
       const std::int64_t panel = r / kPanelWidth * kPanelWidth * d;
       const std::int64_t lane = r % kPanelWidth;
       if (m_bfloat) {
-        const std::uint16_t* source = bfloat_row(m_queries, m_block.first + r);
+        // Files align nothing.
+        std::memcpy(bfloats.data(), bfloat_row(m_queries, m_block.first + r),
+                    bfloats.size() * sizeof(std::uint16_t));
         for (std::int64_t t = 0; t < d; ++t) {
           m_block.packed_bfloat[static_cast<std::size_t>(panel + t / 2 * 2 * kPanelWidth +
-                                                         2 * lane + t % 2)] = source[t];
+                                                         2 * lane + t % 2)] =
+              bfloats[static_cast<std::size_t>(t)];
         }
       } else {
         load_row(m_queries, m_block.first + r, row.data());

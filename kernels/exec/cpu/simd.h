@@ -54,7 +54,7 @@ struct SimdOps {
   /// 16p+15 as [depth / 2][16][2], `panel_stride` numbers apart; depth is even, `a` has any
   /// alignment. Products are exact, each sum of two of them is rounded at most twice; subnormal
   /// numbers count as zero. Null where no instruction does it: convert and multiply instead.
-  void (*multiply_bfloat)(const std::uint16_t* a, std::int64_t lda, std::int64_t rows,
+  void (*multiply_bfloat)(const void* a, std::int64_t lda, std::int64_t rows,
                           const std::uint16_t* panels, std::int64_t panel_stride,
                           std::int64_t panels_n, std::int64_t depth, float* c, std::int64_t ldc);
 
