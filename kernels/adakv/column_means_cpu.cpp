@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #endif
 
+#include "exec/cpu/load_numbers.h"
 #include "exec/cpu/parallel.h"
 #include "exec/cpu/simd.h"
 
@@ -32,16 +33,13 @@ constexpr std::size_t kHugePage = std::size_t{2} << 20U;
 constexpr std::size_t kCacheLine = 64;
 constexpr float kHidden = -std::numeric_limits<float>::infinity();
 
+/// The first number of a row.
+const std::byte* row_at(const StoredRows& rows, std::int64_t row) {
+  return rows.data + row * rows.stride * static_cast<std::int64_t>(traces::size_of(rows.dtype));
+}
+
 void load_row(const StoredRows& rows, std::int64_t row, float* out) {
-  const std::byte* source =
-      rows.data + static_cast<std::size_t>(row * rows.stride) * traces::size_of(rows.dtype);
-  if (rows.dtype == traces::DType::kF16) {
-    simd().half_to_float(source, out, rows.cols);
-  } else if (rows.dtype == traces::DType::kBF16) {
-    simd().bfloat_to_float(source, out, rows.cols);
-  } else {
-    std::memcpy(out, source, static_cast<std::size_t>(rows.cols) * sizeof(float));
-  }
+  load_numbers(rows.dtype, row_at(rows, row), rows.cols, out);
 }
 
 /// Keys [first, first + count) as fp32 rows: where they lie, or converted into `buffer`.
@@ -74,10 +72,6 @@ bool multiplies_bfloat(const StoredRows& queries, const StoredRows& keys) {
 }
 bool multiplies_bfloat(const StoredRows& /*queries*/, const HeadKeys& /*keys*/) {
   return false;
-}
-
-const std::byte* bfloat_row(const StoredRows& rows, std::int64_t row) {
-  return rows.data + row * rows.stride * static_cast<std::int64_t>(sizeof(std::uint16_t));
 }
 
 /// Rows of one block: up to kBlockRows (member, query) pairs with the statistics of their softmax.
@@ -155,7 +149,7 @@ class ColumnMeans {
       const std::int64_t lane = r % kPanelWidth;
       if (m_bfloat) {
         // Files align nothing.
-        std::memcpy(bfloats.data(), bfloat_row(m_queries, m_block.first + r),
+        std::memcpy(bfloats.data(), row_at(m_queries, m_block.first + r),
                     bfloats.size() * sizeof(std::uint16_t));
         for (std::int64_t t = 0; t < d; ++t) {
           m_block.packed_bfloat[static_cast<std::size_t>(panel + t / 2 * 2 * kPanelWidth +
@@ -176,7 +170,7 @@ class ColumnMeans {
     const std::int64_t d = m_queries.cols;
     if constexpr (std::is_same_v<Keys, StoredRows>) {
       if (m_bfloat) {
-        simd().multiply_bfloat(bfloat_row(m_keys, first_key), m_keys.stride, scores.rows,
+        simd().multiply_bfloat(row_at(m_keys, first_key), m_keys.stride, scores.rows,
                                m_block.packed_bfloat.data(), kPanelWidth * d, m_block.panels, d,
                                scores.data, scores.stride);
         return;

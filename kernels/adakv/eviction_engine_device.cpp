@@ -222,42 +222,60 @@ class DeviceEvictionEngine : public EvictionEngine {
     return bits;
   }
 
-  /// Selections with other units are projected in calls of their own.
+  /// One call for each run of neighbouring selections that have as many units.
   void project_losses(const LossRequest& request, const DeviceBuffer<float>& output,
                       const DeviceBuffer<float>& difference, LossTerms& terms) {
-    const std::int64_t rows = request.queries.count;
-    const std::int64_t stride = m_layer.q_heads() * rows * m_layer.head_dim();
-    for (std::size_t s = 0; s < request.selections.size(); ++s) {
-      const auto units = static_cast<std::int64_t>(request.selections[s]->size());
-      const DeviceBuffer<float> unit_loss(count(units * rows));
-      const DeviceBuffer<float> layer_loss(count(rows));
-      const DeviceBuffer<float> output_norm(count(rows));
-      ProjectedLossArgs args;
-      args.q_heads = m_layer.q_heads();
-      args.units = units;
-      args.selections = 1;
-      args.queries = rows;
-      args.head_dim = m_layer.head_dim();
-      args.width = m_layer.width();
-      args.projection_dtype = traces::DType::kF32;
-      args.projections = m_projections.data();
-      args.output = output.data();
-      args.difference = difference.data() + static_cast<std::int64_t>(s) * stride;
-      args.unit_loss = unit_loss.data();
-      args.layer_loss = layer_loss.data();
-      args.output_norm = output_norm.data();
-      const DeviceBuffer<std::byte> workspace(projected_loss_workspace_bytes(args));
-      args.workspace = workspace.data();
-      projected_loss(args, m_stream);
-      terms.unit_l1.push_back(doubles(unit_loss));
-      terms.layer_l1.push_back(doubles(layer_loss));
-      terms.output_l1 = doubles(output_norm);
+    const auto selections = request.selections;
+    for (std::size_t first = 0; first < selections.size();) {
+      std::size_t last = first + 1;
+      while (last < selections.size() && selections[last]->size() == selections[first]->size()) {
+        ++last;
+      }
+      const auto stride = m_layer.q_heads() * request.queries.count * m_layer.head_dim();
+      project_run(request, output.data(),
+                  difference.data() + static_cast<std::int64_t>(first) * stride,
+                  static_cast<std::int64_t>(last - first),
+                  static_cast<std::int64_t>(selections[first]->size()), terms);
+      first = last;
     }
   }
 
-  [[nodiscard]] std::vector<double> doubles(const DeviceBuffer<float>& source) {
-    const std::vector<float> values = source.download(m_stream);
-    return {values.begin(), values.end()};
+  /// Appends the losses of `selections` selections with `units` units.
+  void project_run(const LossRequest& request, const float* output, const float* difference,
+                   std::int64_t selections, std::int64_t units, LossTerms& terms) {
+    const std::int64_t rows = request.queries.count;
+    const DeviceBuffer<float> unit_loss(count(selections * units * rows));
+    const DeviceBuffer<float> layer_loss(count(selections * rows));
+    const DeviceBuffer<float> output_norm(count(rows));
+    ProjectedLossArgs args;
+    args.q_heads = m_layer.q_heads();
+    args.units = units;
+    args.selections = selections;
+    args.queries = rows;
+    args.head_dim = m_layer.head_dim();
+    args.width = m_layer.width();
+    args.projection_dtype = traces::DType::kF32;
+    args.projections = m_projections.data();
+    args.output = output;
+    args.difference = difference;
+    args.unit_loss = unit_loss.data();
+    args.layer_loss = layer_loss.data();
+    args.output_norm = output_norm.data();
+    const DeviceBuffer<std::byte> workspace(projected_loss_workspace_bytes(args));
+    args.workspace = workspace.data();
+    projected_loss(args, m_stream);
+    append(unit_loss.download(m_stream), units * rows, terms.unit_l1);
+    append(layer_loss.download(m_stream), rows, terms.layer_l1);
+    const std::vector<float> norms = output_norm.download(m_stream);
+    terms.output_l1.assign(norms.begin(), norms.end());
+  }
+
+  /// Cuts `values` into pieces of `size`, one a selection.
+  static void append(const std::vector<float>& values, std::int64_t size,
+                     std::vector<std::vector<double>>& pieces) {
+    for (auto piece = values.begin(); piece != values.end(); piece += size) {
+      pieces.emplace_back(piece, piece + size);
+    }
   }
 
   template <class T>

@@ -12,15 +12,12 @@ namespace {
 
 constexpr const char* kOperation = "eviction_loss";
 
-void require(bool condition, const char* what) {
-  if (!condition) {
-    throw Error(ErrorKind::kInternal, fmt::format("{}: {}", kOperation, what));
-  }
-}
-
 void check(const EvictionLossArgs& args) {
   require_group(kOperation, args.group);
   constexpr std::int64_t kLargest = std::numeric_limits<int>::max() - kLossTile;
+  const auto require = [](bool kept, std::string_view broken) {
+    require_contract(kept, kOperation, broken);
+  };
   require(args.kv_heads >= 0 && args.queries >= 0 && args.tokens >= 1 && args.selections >= 0,
           "a count is negative, or there are no tokens");
   require(args.tokens <= kLargest && args.queries <= kLargest && args.selections <= kLargest,

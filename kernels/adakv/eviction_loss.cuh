@@ -215,17 +215,11 @@ __device__ inline void multiply_keys(const EvictionLossShared<T, kHeadDim>& shar
 
 /// The largest of the lanes that share a row.
 __device__ inline float row_max(float value) {
-  for (int offset = kWarpSize / 2; offset >= kLossWarpRows; offset /= 2) {
-    value = fmaxf(value, __shfl_xor_sync(kFullMask, value, offset));
-  }
-  return value;
+  return lanes_max<kWarpSize / 2, kLossWarpRows>(value);
 }
 /// The sum over the lanes that share a row.
 __device__ inline float row_sum(float value) {
-  for (int offset = kWarpSize / 2; offset >= kLossWarpRows; offset /= 2) {
-    value += __shfl_xor_sync(kFullMask, value, offset);
-  }
-  return value;
+  return lanes_sum<kWarpSize / 2, kLossWarpRows>(value);
 }
 
 /// Turns products into softmax numerators below the row's running maximum. Returns the factor that
@@ -240,7 +234,7 @@ __device__ inline float soften(const EvictionLossTask<T>& task, SeenTokens seen,
     const int key = first_key + i * kLossKeyGroups;
     row[i] *= task.scale;
     if (task.softcap > 0.0F) {
-      row[i] = task.softcap * tanhf(row[i] / task.softcap);
+      row[i] = apply_softcap(row[i], task.softcap);
     }
     if (key < seen.begin || key >= seen.end) {
       row[i] = kUnseen;

@@ -2,8 +2,8 @@
 
 #include <string>
 
+#include "exec/device/dispatch.h"
 #include "exec/device/operation_range.h"
-#include "exec/device/require.h"
 #include "exec/device/workspace.h"
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {

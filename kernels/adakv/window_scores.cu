@@ -60,12 +60,6 @@ LaunchConfig tile_config(const WindowScoresArgs& args, unsigned blocks) {
           static_cast<std::size_t>(shape.shared_bytes)};
 }
 
-void require(bool condition, const char* what) {
-  if (!condition) {
-    throw Error(ErrorKind::kInternal, fmt::format("{}: {}", kOperation, what));
-  }
-}
-
 bool is_aligned(const void* pointer) {
   return reinterpret_cast<std::uintptr_t>(pointer) % kVectorBytes == 0;
 }
@@ -81,6 +75,9 @@ void validate(const WindowScoresArgs& args) {
   const auto element_bytes = static_cast<std::int64_t>(traces::size_of(args.dtype));
   const auto is_whole = [&](std::int64_t stride) {
     return stride * element_bytes % kVectorBytes == 0;
+  };
+  const auto require = [](bool kept, std::string_view broken) {
+    require_contract(kept, kOperation, broken);
   };
   require(args.sequences > 0 && args.kv_heads > 0 && heads(args) <= kMaxGridY,
           "sequences times KV heads are not in [1, 65535]");

@@ -290,7 +290,7 @@ __device__ inline void finish_scores(const WindowProblem& problem, Scores<T, D>&
     for (auto& of_keys : scores) {
 #pragma unroll
       for (float& score : of_keys) {
-        score = problem.softcap * tanhf(score / problem.softcap);
+        score = apply_softcap(score, problem.softcap);
       }
     }
   }

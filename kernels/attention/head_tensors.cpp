@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "exec/cpu/load_numbers.h"
 #include "exec/cpu/parallel.h"
 #include "exec/cpu/simd.h"
 #include "kvsieve/traces/error.h"
@@ -16,20 +17,7 @@ constexpr std::int64_t kPositionsPerBlock = 256;
 void load_row(const HeadSlice& head, std::int64_t row, float* out) {
   const std::byte* source =
       head.data + static_cast<std::size_t>(row * head.cols) * traces::size_of(head.dtype);
-  switch (head.dtype) {
-    case traces::DType::kF16:
-      simd().half_to_float(source, out, head.cols);
-      return;
-    case traces::DType::kBF16:
-      simd().bfloat_to_float(source, out, head.cols);
-      return;
-    case traces::DType::kF32:
-      std::memcpy(out, source, static_cast<std::size_t>(head.cols) * sizeof(float));
-      return;
-    case traces::DType::kI32:
-      break;
-  }
-  throw Error(ErrorKind::kInternal, "a head of integers has no values");
+  load_numbers(head.dtype, source, head.cols, out);
 }
 
 void rotate(const traces::RopeSpec& spec, const float* cos, const float* sin, float* x) {
@@ -49,6 +37,11 @@ void rotate(const traces::RopeSpec& spec, const float* cos, const float* sin, fl
       x[2 * t + 1] = a * sin[t] + b * cos[t];
     }
   }
+}
+
+void load_rotated_row(const HeadSlice& head, const RopePhases& phases, std::int64_t j, float* out) {
+  load_row(head, j, out);
+  rotate(phases.table().spec(), phases.cos(j).data(), phases.sin(j).data(), out);
 }
 
 }  // namespace
@@ -86,9 +79,7 @@ void load_rows(const HeadSlice& head, std::int64_t first, MatrixView<float> out)
 void load_rotated_rows(const HeadSlice& head, const RopePhases& phases, MatrixView<float> out) {
   parallel_blocks(head.rows, kPositionsPerBlock, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t j = first; j < last; ++j) {
-      float* row = out.data + j * out.stride;
-      load_row(head, j, row);
-      rotate(phases.table().spec(), phases.cos(j).data(), phases.sin(j).data(), row);
+      load_rotated_row(head, phases, j, out.data + j * out.stride);
     }
   });
 }
@@ -119,10 +110,10 @@ void HeadKeys::load(const HeadSlice& head, const RopePhases* phases) {
       for (std::int64_t lane = 0; lane < kPanelWidth; ++lane) {
         const std::int64_t j = panel * kPanelWidth + lane;
         if (j < m_tokens) {
-          load_row(head, j, row.data());
           if (phases != nullptr) {
-            rotate(phases->table().spec(), phases->cos(j).data(), phases->sin(j).data(),
-                   row.data());
+            load_rotated_row(head, *phases, j, row.data());
+          } else {
+            load_row(head, j, row.data());
           }
         } else {
           std::fill(row.begin(), row.end(), 0.0F);

@@ -179,10 +179,7 @@ __device__ inline float thread_magnitude(const TileSums& sums, int r) {
 
 /// Sum over the half-warp that holds a row's columns; every lane gets it.
 __device__ inline float sum_columns(float value) {
-  for (int offset = kColumnGroups / 2; offset > 0; offset /= 2) {
-    value += __shfl_xor_sync(kFullMask, value, offset);
-  }
-  return value;
+  return lanes_sum<kColumnGroups / 2>(value);
 }
 
 /// The tile's row of a thread's r-th sums.

@@ -283,11 +283,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 2) decode_shares_kernel(Decode
         float max = state.max[g];
 #pragma unroll
         for (int b = 0; b < kBatch; ++b) {
-          float score = scores[g][b];
-#pragma unroll
-          for (int offset = Team::kLanes / 2; offset > 0; offset /= 2) {
-            score += __shfl_xor_sync(kFullMask, score, offset);
-          }
+          float score = lanes_sum<Team::kLanes / 2>(scores[g][b]);
           if (params.softcap > 0.0F) {
             score = decode_softcap(score, params.softcap) * kLog2E;
           }

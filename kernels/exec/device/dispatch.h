@@ -1,6 +1,6 @@
 #pragma once
-// From run-time dtypes and head sizes to the kernels' template arguments. What is not there is
-// named together with what is.
+// Checking a launcher's arguments, and from run-time head sizes to the kernels' template arguments.
+// What is not there is named together with what is.
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -29,6 +29,22 @@ void dispatch_head_dim(std::string_view operation, std::int64_t head_dim, const 
     throw Error(ErrorKind::kUsage,
                 fmt::format("{}: head size {} has no kernel, supported: {}", operation, head_dim,
                             fmt::join(kDeviceHeadDims, ", ")));
+  }
+}
+
+/// Throws Error(kUsage) "operation: what value has no kernel, supported: range" unless supported.
+inline void require_supported(bool supported, std::string_view operation, std::string_view what,
+                              std::int64_t value, std::string_view range) {
+  if (!supported) {
+    throw Error(ErrorKind::kUsage, fmt::format("{}: {} {} has no kernel, supported: {}", operation,
+                                               what, value, range));
+  }
+}
+
+/// Throws Error(kInternal) "operation: broken" unless the arguments keep the launcher's contract.
+inline void require_contract(bool kept, std::string_view operation, std::string_view broken) {
+  if (!kept) {
+    throw Error(ErrorKind::kInternal, fmt::format("{}: {}", operation, broken));
   }
 }
 

@@ -27,6 +27,11 @@ __device__ inline T from_float(float x) {
   }
 }
 
+/// The bounded score cap tanh(score / cap), cap > 0.
+__device__ inline float apply_softcap(float score, float cap) {
+  return cap * tanhf(score / cap);
+}
+
 /// 16 bytes of elements: what one lane loads or stores at once.
 template <class T>
 struct alignas(16) Vector16 {

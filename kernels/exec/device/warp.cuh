@@ -8,20 +8,22 @@ namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 inline constexpr int kWarpSize = 32;
 inline constexpr unsigned kFullMask = 0xffffffffU;
 
-/// Reduces over a full warp; every lane gets the result. The order is a fixed butterfly.
-template <class T, class Combine>
-__device__ inline T warp_reduce(T value, Combine combine) {
-  for (int offset = kWarpSize / 2; offset > 0; offset /= 2) {
+/// Reduces over the lanes whose numbers differ in the bits from Low to High (powers of two), every
+/// one of which gets the result. All lanes of the warp take part; the order is a fixed butterfly.
+template <int High, int Low, class T, class Combine>
+__device__ inline T lanes_reduce(T value, Combine combine) {
+  for (int offset = High; offset >= Low; offset /= 2) {
     value = combine(value, __shfl_xor_sync(kFullMask, value, offset));
   }
   return value;
 }
-template <class T>
-__device__ inline T warp_sum(T value) {
-  return warp_reduce(value, [](T a, T b) { return a + b; });
+template <int High, int Low = 1>
+__device__ inline float lanes_sum(float value) {
+  return lanes_reduce<High, Low>(value, [](float a, float b) { return a + b; });
 }
-__device__ inline float warp_max(float value) {
-  return warp_reduce(value, [](float a, float b) { return fmaxf(a, b); });
+template <int High, int Low = 1>
+__device__ inline float lanes_max(float value) {
+  return lanes_reduce<High, Low>(value, [](float a, float b) { return fmaxf(a, b); });
 }
 
 /// Sum over the lanes up to and including this one.

@@ -24,8 +24,8 @@ struct Order {
 [[nodiscard]] Order parse_order(std::string_view text);
 [[nodiscard]] std::string to_text(const Order& order);
 
-/// The order of everything that runs from now on; random choices start anew. At the start of the program it is that of the
-/// environment variable KVSIEVE_SIMT_ORDER, or else forward.
+/// The order of everything that runs from now on; random choices start anew. At the start of the
+/// program it is that of the environment variable KVSIEVE_SIMT_ORDER, or else forward.
 void set_order(Order order);
 [[nodiscard]] Order current_order();
 /// How often the order was set.

@@ -102,7 +102,7 @@ struct EvictionResult {
   std::string method_name;         ///< "h2o-window" where H2O saw only part of the prompt
   std::int64_t budget_tokens = 0;  ///< tokens a head that the budget means on this trace
   kernels::Backend backend = kernels::Backend::kCpu;
-  std::int64_t queries_used = 0;   ///< prompt queries behind the scores
+  std::int64_t queries_used = 0;  ///< prompt queries behind the scores
   bool bound = false;
   std::vector<LayerEviction> layers;
   EvictionSummary summary;
