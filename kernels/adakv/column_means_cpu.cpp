@@ -42,12 +42,14 @@ void load_row(const StoredRows& rows, std::int64_t row, float* out) {
   load_numbers(rows.dtype, row_at(rows, row), rows.cols, out);
 }
 
-/// Keys [first, first + count) as fp32 rows: where they lie, or converted into `buffer`.
+/// Keys [first, first + count) as fp32 rows: where they lie if those are aligned floats, else
+/// converted into `buffer`, since files align nothing.
 MatrixView<const float> key_rows(const StoredRows& keys, std::int64_t first, std::int64_t count,
                                  std::vector<float>& buffer) {
-  if (keys.dtype == traces::DType::kF32) {
-    const auto* data = reinterpret_cast<const float*>(keys.data);
-    return {data + first * keys.stride, count, keys.cols, keys.stride};
+  const std::byte* rows = row_at(keys, first);
+  if (keys.dtype == traces::DType::kF32 &&
+      reinterpret_cast<std::uintptr_t>(rows) % alignof(float) == 0) {
+    return {reinterpret_cast<const float*>(rows), count, keys.cols, keys.stride};
   }
   buffer.resize(static_cast<std::size_t>(kTileKeys * keys.cols));
   for (std::int64_t j = 0; j < count; ++j) {
