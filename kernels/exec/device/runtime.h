@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -56,6 +57,9 @@ class Event {
   void block(Stream& stream) const;
   /// Waits on the host for the recorded point.
   void synchronize() const;
+  /// Microseconds from `earlier` to this point, both reached: the device's clock. Absent on simt,
+  /// where time means nothing.
+  [[nodiscard]] std::optional<double> microseconds_since(const Event& earlier) const;
 
  private:
   void* m_handle = nullptr;
@@ -73,6 +77,70 @@ void copy_to_host(void* target, const void* source, std::size_t bytes, Stream& s
 void copy_on_device(void* target, const void* source, std::size_t bytes, Stream& stream);
 /// Sets every byte to `value`.
 void fill_device(void* target, unsigned char value, std::size_t bytes, Stream& stream);
+
+/// Host memory that is page-locked and mapped: the device reads and writes it over the bus, with
+/// the addresses of the host, and copies to and from it run beside other work. Aligned to 256
+/// bytes, contents undefined. Throws Error(kMissingCapability) with the bytes asked for if there is
+/// not enough.
+[[nodiscard]] void* allocate_pinned(std::size_t bytes);
+void free_pinned(void* memory) noexcept;
+
+/// One of many copies.
+struct CopyPiece {
+  void* target = nullptr;
+  const void* source = nullptr;
+  std::size_t bytes = 0;
+};
+/// Copies pieces from pinned host memory to the device, in any order among themselves, as one
+/// batch where the CUDA runtime has one (12.8) and one by one otherwise.
+void copy_pieces_to_device(std::span<const CopyPiece> pieces, Stream& stream);
+
+/// Runs `work` on a thread of the host when the stream comes to it. It may not call the runtime.
+/// What it throws is thrown by the next Stream::synchronize().
+void run_on_host(std::function<void()> work, Stream& stream);
+
+/// Ways over the bus between host and device.
+enum class BusPath {
+  kCopyToDevice,    ///< copies down from the host
+  kCopyToHost,      ///< copies up to the host
+  kReadByKernel,    ///< loads of kernels from pinned memory
+  kWrittenByKernel  ///< stores of kernels to pinned memory
+};
+/// What went over the bus: bytes, and separate copies or, for kernels, accesses of one thread.
+struct BusTraffic {
+  std::int64_t bytes = 0;
+  std::int64_t pieces = 0;
+
+  bool operator==(const BusTraffic&) const = default;
+};
+/// Everything since the process started. Copies count when they are enqueued; what kernels access
+/// counts when they run, on simt only, through exec/device/host_memory.cuh: absent on cuda.
+[[nodiscard]] std::optional<BusTraffic> bus_traffic(BusPath path);
+
+/// `size()` elements of pinned host memory that this object owns.
+template <class T>
+class PinnedBuffer {
+ public:
+  PinnedBuffer() = default;
+  explicit PinnedBuffer(std::size_t size)
+      : m_data(static_cast<T*>(allocate_pinned(size * sizeof(T)))), m_size(size) {}
+  ~PinnedBuffer() { free_pinned(m_data); }
+  PinnedBuffer(PinnedBuffer&& other) noexcept
+      : m_data(std::exchange(other.m_data, nullptr)), m_size(std::exchange(other.m_size, 0)) {}
+  PinnedBuffer& operator=(PinnedBuffer&& other) noexcept {
+    std::swap(m_data, other.m_data);
+    std::swap(m_size, other.m_size);
+    return *this;
+  }
+
+  [[nodiscard]] T* data() const noexcept { return m_data; }
+  [[nodiscard]] std::size_t size() const noexcept { return m_size; }
+  [[nodiscard]] std::size_t size_bytes() const noexcept { return m_size * sizeof(T); }
+
+ private:
+  T* m_data = nullptr;
+  std::size_t m_size = 0;
+};
 
 /// `size()` elements of device memory that this object owns.
 template <class T>

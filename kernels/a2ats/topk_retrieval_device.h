@@ -1,0 +1,112 @@
+#pragma once
+// The kernels of topk_retrieval.h and code_buckets.h: each query head's top K into a bit mask of
+// its group, and the masks into lists.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "exec/device/launch_config.h"
+#include "exec/device/runtime.h"
+#include "kvsieve/kernels/code_buckets.h"
+#include "kvsieve/kernels/topk_retrieval.h"
+
+namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
+
+/// 32-bit words of a mask of that many tokens; bit j % 32 of word j / 32 stands for token j.
+[[nodiscard]] constexpr std::int64_t mask_words(std::int64_t tokens) {
+  return (tokens + 31) / 32;
+}
+
+/// Where selections go. All pointers are device memory; segments as in score_lookup_device.h.
+struct RetrievedMask {
+  std::uint32_t* words = nullptr;  ///< [S, stride], out: the union over the group, all else zero
+  std::int64_t stride = 0;         ///< >= mask_words(range.end)
+  /// [S, G] out: tokens whose score equals the K-th, 0 if K is 0; null if not wanted.
+  std::int32_t* boundary_ties = nullptr;
+  /// [S, G, stride] out: each query head's own selection; null if not wanted.
+  std::uint32_t* member_words = nullptr;
+};
+
+struct TopKRetrievalArgs {
+  const float* scores = nullptr;  ///< [S, G, stride] by token; NaN ranks below every number
+  std::int64_t stride = 0;
+  std::int64_t segments = 0;
+  std::int64_t group = 1;
+  TokenRange range;    ///< eligible tokens
+  std::int64_t k = 0;  ///< K a query head; more than the range takes all
+  /// [S, G] K of each query head instead of `k`, read on the device; null if all have the same.
+  const std::int32_t* head_k = nullptr;
+  RetrievedMask mask;
+  void* workspace = nullptr;  ///< topk_retrieval_workspace_bytes(), aligned to 16 bytes
+};
+
+[[nodiscard]] std::size_t topk_retrieval_workspace_bytes(const TopKRetrievalArgs& args);
+/// select_top for every query head and the union over each group, exactly. Deterministic.
+void topk_retrieval(const TopKRetrievalArgs& args, Stream& stream);
+
+/// CodeBuckets of every segment, in device memory.
+struct DeviceCodeBuckets {
+  TokenRange range;                 ///< the tokens in the buckets, the same for all segments
+  std::int32_t* offsets = nullptr;  ///< [S, C + 1]
+  std::int32_t* tokens = nullptr;   ///< [S, stride]
+  std::int64_t stride = 0;          ///< >= range.size()
+};
+
+struct BuildBucketsArgs {
+  const std::uint16_t* codes = nullptr;  ///< [S, codes_stride] by token, each < C
+  std::int64_t codes_stride = 0;
+  std::int64_t segments = 0;
+  std::int64_t codeword_count = 0;  ///< C, 1 to 65536
+  DeviceCodeBuckets buckets;        ///< range is read, the arrays are written
+  void* workspace = nullptr;        ///< build_buckets_workspace_bytes(), aligned to 16 bytes
+};
+[[nodiscard]] std::size_t build_buckets_workspace_bytes(const BuildBucketsArgs& args);
+/// build_buckets for every segment, exactly: a stable counting sort without order-dependent
+/// atomics.
+void build_buckets(const BuildBucketsArgs& args, Stream& stream);
+
+struct BucketRetrievalArgs {
+  const float* table = nullptr;          ///< [S, G, C]
+  const std::uint16_t* codes = nullptr;  ///< [S, codes_stride] by token
+  std::int64_t codes_stride = 0;
+  std::int64_t segments = 0;
+  std::int64_t group = 1;
+  std::int64_t codeword_count = 0;
+  DeviceCodeBuckets buckets;
+  TokenRange range;    ///< eligible tokens; begins with the buckets, ends at or behind their end
+  std::int64_t k = 0;  ///< K a query head
+  const std::int32_t* head_k = nullptr;  ///< as in TopKRetrievalArgs
+  RetrievedMask mask;
+  void* workspace = nullptr;  ///< bucket_retrieval_workspace_bytes(), aligned to 16 bytes
+};
+[[nodiscard]] std::size_t bucket_retrieval_workspace_bytes(const BucketRetrievalArgs& args);
+/// The same masks as lookup_scores and topk_retrieval, from C table entries a query head: only the
+/// boundary's codes are expanded to choose among them.
+void bucket_retrieval(const BucketRetrievalArgs& args, Stream& stream);
+
+/// Lists of tokens, one a segment, in fixed slots: segment s has tokens[s * capacity + i] for
+/// i < counts[s], ascending.
+struct TokenLists {
+  std::int32_t* tokens = nullptr;  ///< [S, capacity]
+  std::int32_t* counts = nullptr;  ///< [S]
+  std::int64_t capacity = 0;
+};
+
+struct ListTokensArgs {
+  const std::uint32_t* words = nullptr;  ///< [S, stride] retrieved tokens, all within the range
+  std::int64_t stride = 0;
+  std::int64_t segments = 0;
+  TokenRange range;
+  /// Sinks [0, range.begin) before and the window [range.end, tokens) behind the retrieved tokens.
+  bool with_resident = false;
+  std::int64_t tokens = 0;  ///< i + 1, read if with_resident
+  /// Device memory, or pinned host memory, which is then written over the bus: 4 bytes a token and
+  /// 4 a count, nothing else.
+  TokenLists lists;
+  bool lists_on_host = false;  ///< `lists` is pinned host memory
+};
+[[nodiscard]] LaunchConfig list_tokens_config(const ListTokensArgs& args);
+/// Masks to ascending lists. A list longer than `capacity` is cut; its count is the full number.
+void list_tokens(const ListTokensArgs& args, Stream& stream);
+
+}  // namespace kvsieve::kernels::KVSIEVE_BACKEND_NS
