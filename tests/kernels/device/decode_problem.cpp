@@ -1,0 +1,193 @@
+#include "kernels/device/decode_problem.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include "kernels/a2ats/a2ats_reference.h"
+#include "kvsieve/kernels/topk_retrieval.h"
+
+namespace kvsieve::kernels::tests {
+namespace {
+
+std::vector<float> normal(std::int64_t count, std::uint32_t seed) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> distribution;
+  std::vector<float> numbers(static_cast<std::size_t>(count));
+  std::generate(numbers.begin(), numbers.end(), [&] { return distribution(generator); });
+  return numbers;
+}
+
+/// Lower triangles [heads, d, d] with diagonals around 1.
+std::vector<float> random_factors(std::int64_t heads, std::int64_t d, std::uint32_t seed) {
+  std::vector<float> factors = normal(heads * d * d, seed);
+  for (std::int64_t at = 0; at < heads * d * d; ++at) {
+    const std::int64_t row = at / d % d;
+    const std::int64_t column = at % d;
+    float& value = factors[static_cast<std::size_t>(at)];
+    value = column > row ? 0.0F : column == row ? 0.5F + std::abs(value) : 0.2F * value;
+  }
+  return factors;
+}
+
+HeadSlice slice(const std::vector<float>& values, std::int64_t heads, std::int64_t rows,
+                std::int64_t cols, std::int64_t head) {
+  return {traces::TensorView{reinterpret_cast<const std::byte*>(values.data()),
+                             traces::DType::kF32,
+                             {heads, rows, cols}},
+          head};
+}
+
+}  // namespace
+
+std::string DecodeCase::name() const {
+  return fmt::format("L{} Hkv{} G{} d{} n{}+{} C{} {} sinks {} w {} K {} hot {}{}{}", layers,
+                     kv_heads, group, head_dim, prompt_tokens, steps, codewords,
+                     traces::name_of(dtype), sinks, window, top, hot_buffer,
+                     softcap ? " softcap" : "", interleaved ? " interleaved" : "");
+}
+
+DecodeProblem::DecodeProblem(const DecodeCase& item, std::uint32_t seed) : m_item(item) {
+  m_rope.dim = item.head_dim;
+  m_rope.pairing =
+      item.interleaved ? traces::RopePairing::kInterleaved : traces::RopePairing::kHalf;
+  m_attention.scale = 1.0 / std::sqrt(static_cast<double>(item.head_dim));
+  if (item.softcap) {
+    m_attention.softcap = 5.0;
+  }
+  m_phases = std::make_unique<RopePhases>(traces::RopeTable(m_rope, item.head_dim), item.tokens());
+  const std::int64_t d = item.head_dim;
+  for (std::int64_t l = 0; l < item.layers; ++l) {
+    const std::uint32_t first = seed + 10 * static_cast<std::uint32_t>(l);
+    m_layers.push_back({RandomHeads(item.q_heads(), item.steps + 3, d, item.dtype, first, 2.0),
+                        RandomHeads(item.kv_heads, item.tokens(), d, item.dtype, first + 1),
+                        RandomHeads(item.kv_heads, item.tokens(), d, item.dtype, first + 2),
+                        normal(item.kv_heads * item.codewords * d, first + 3),
+                        random_factors(item.kv_heads, d, first + 4)});
+  }
+}
+
+std::vector<RetrievalLayer> DecodeProblem::layers() const {
+  std::vector<RetrievalLayer> result;
+  for (const Layer& layer : m_layers) {
+    RetrievalLayer& view = result.emplace_back();
+    view.q = layer.q.view();
+    view.k = layer.k.view();
+    view.v = layer.v.view();
+    view.first_query = 3;  // prompt queries come first
+    view.prompt_tokens = m_item.prompt_tokens;
+    view.phases = m_phases.get();
+    view.attention = m_attention;
+    const std::int64_t d = m_item.head_dim;
+    for (std::int64_t h = 0; h < m_item.kv_heads; ++h) {
+      view.codebooks.push_back({slice(layer.codewords, m_item.kv_heads, m_item.codewords, d, h),
+                                slice(layer.factors, m_item.kv_heads, d, d, h)});
+    }
+  }
+  return result;
+}
+
+RetrievalEngineOptions DecodeProblem::options(Placement placement, Schedule schedule) const {
+  RetrievalEngineOptions options;
+  options.sinks = m_item.sinks;
+  options.window = m_item.window;
+  options.distance = m_item.distance;
+  options.placement = placement;
+  options.schedule = schedule;
+  options.max_top = m_item.top;
+  options.hot_buffer = m_item.hot_buffer;
+  return options;
+}
+
+std::vector<std::int64_t> DecodeProblem::codes(const Layer& layer, std::int64_t kv_head) const {
+  const std::int64_t d = m_item.head_dim;
+  const Matrix keys = layer.k.exact(kv_head);
+  const Matrix factor = to_matrix({layer.factors.data() + kv_head * d * d, d, d});
+  const Matrix words =
+      to_matrix({layer.codewords.data() + kv_head * m_item.codewords * d, m_item.codewords, d});
+  const Matrix z = reference_product(keys, factor);
+  const Matrix zeta = reference_product(words, factor);
+  std::vector<std::int64_t> result;
+  for (std::int64_t j = 0; j < keys.rows; ++j) {
+    double best = std::numeric_limits<double>::infinity();
+    std::int64_t code = 0;
+    for (std::int64_t m = 0; m < zeta.rows; ++m) {
+      double distance = 0.0;
+      for (std::int64_t t = 0; t < d; ++t) {
+        distance += (z.at(j, t) - zeta.at(m, t)) * (z.at(j, t) - zeta.at(m, t));
+      }
+      if (distance < best) {
+        best = distance;
+        code = m;
+      }
+    }
+    result.push_back(code);
+  }
+  return result;
+}
+
+ExpectedStep DecodeProblem::expected(std::int64_t l, std::int64_t step) const {
+  const Layer& layer = m_layers[static_cast<std::size_t>(l)];
+  const std::int64_t d = m_item.head_dim;
+  const std::int64_t i = m_item.prompt_tokens + step;
+  const TokenRange range = eligible_tokens(i, m_item.sinks, m_item.window);
+  ExpectedStep expected;
+  expected.output = Matrix(m_item.q_heads(), d);
+  for (std::int64_t h = 0; h < m_item.kv_heads; ++h) {
+    const std::vector<std::int64_t> code_of = codes(layer, h);
+    const Matrix words =
+        to_matrix({layer.codewords.data() + h * m_item.codewords * d, m_item.codewords, d});
+    const Matrix keys = reference_rope(layer.k.exact(h), 0, m_rope);
+    std::vector<bool> attended(static_cast<std::size_t>(i + 1), false);
+    std::vector<std::int32_t> united;
+    for (std::int64_t g = 0; g < m_item.group; ++g) {
+      const Matrix query = rows_of(layer.q.exact(h * m_item.group + g), 3 + step, 1);
+      const Matrix table =
+          reference_scores(reference_rope(query, m_item.distance, m_rope), words, m_attention);
+      std::vector<double> scores(static_cast<std::size_t>(i + 1));
+      for (std::size_t j = 0; j < scores.size(); ++j) {
+        scores[j] = table.at(0, code_of[j]);
+      }
+      expected.selected.push_back(
+          reference_top(scores, range.begin, range.end, std::min(m_item.top, range.size())));
+      for (const std::int32_t j : expected.selected.back()) {
+        attended[static_cast<std::size_t>(j)] = true;
+      }
+    }
+    for (std::int64_t j = range.begin; j < range.end; ++j) {
+      if (attended[static_cast<std::size_t>(j)]) {
+        united.push_back(static_cast<std::int32_t>(j));
+      }
+    }
+    expected.retrieved.push_back(united);
+    for (std::int64_t j = 0; j <= i; ++j) {
+      if (j < range.begin || j >= range.end) {
+        attended[static_cast<std::size_t>(j)] = true;
+      }
+    }
+    for (std::int64_t g = 0; g < m_item.group; ++g) {
+      const std::int64_t row = h * m_item.group + g;
+      const Matrix query = reference_rope(rows_of(layer.q.exact(row), 3 + step, 1), i, m_rope);
+      const Matrix scores = reference_scores(query, keys, m_attention);
+      double total = 0.0;
+      for (std::int64_t j = 0; j <= i; ++j) {
+        if (attended[static_cast<std::size_t>(j)]) {
+          const double weight = std::exp(scores.at(0, j));
+          total += weight;
+          for (std::int64_t t = 0; t < d; ++t) {
+            expected.output.at(row, t) += weight * layer.v.exact(h).at(j, t);
+          }
+        }
+      }
+      for (std::int64_t t = 0; t < d; ++t) {
+        expected.output.at(row, t) /= total;
+      }
+    }
+  }
+  return expected;
+}
+
+}  // namespace kvsieve::kernels::tests
