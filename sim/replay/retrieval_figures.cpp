@@ -95,11 +95,11 @@ RetrievalFigures figures_of(std::span<const HeadStep> steps, const FigureContext
   double needle_retrieved = 0.0;
   double needle_eligible = 0.0;
   for (const HeadStep& step : steps) {
-    if (step.top > 0) {
+    if (step.selected > 0.0) {
       recall.add(step.recall);
       recall_vs_wrope.add(step.recall_vs_wrope);
       wrope_recall.add(step.wrope_recall);
-      union_factor.add(static_cast<double>(step.union_tokens) / static_cast<double>(step.top));
+      union_factor.add(static_cast<double>(step.union_tokens) / step.selected);
       ties.add(step.boundary_ties);
     }
     overlap.add(step.overlap);

@@ -4,14 +4,13 @@
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
-#include "kvsieve/kernels/counter_random.h"
 #include "kvsieve/kernels/dense_attention.h"
 #include "kvsieve/kernels/partial_attention.h"
 #include "kvsieve/kernels/windowed_rope.h"
 #include "replay/hot_buffer.h"
-#include "replay/phase_cache.h"
 
 namespace kvsieve::sim {
 namespace {
@@ -52,41 +51,12 @@ std::int64_t count_runs(std::span<const std::int32_t> tokens) {
 
 }  // namespace
 
-HeadCodes::HeadCodes(const HeadSlice& words, const HeadSlice& cholesky, const HeadSlice& keys)
-    : codes(static_cast<std::size_t>(keys.rows)) {
-  const kernels::KeyEncoder encoder(words, cholesky);
-  encoder.encode(keys, 0, codes);
-  codewords.load(words, nullptr);
-}
-
-CodeUsage HeadCodes::usage() const {
-  std::vector<std::int64_t> buckets(static_cast<std::size_t>(codewords.tokens()), 0);
-  for (const std::uint16_t code : codes) {
-    ++buckets[code];
-  }
-  CodeUsage usage;
-  const auto tokens = static_cast<double>(codes.size());
-  for (const std::int64_t bucket : buckets) {
-    if (bucket == 0) {
-      ++usage.dead_codes;
-      continue;
-    }
-    const double share = static_cast<double>(bucket) / tokens;
-    usage.entropy_bits -= share * std::log2(share);
-  }
-  usage.largest_bucket = *std::max_element(buckets.begin(), buckets.end());
-  usage.mean_bucket = tokens / static_cast<double>(buckets.size());
-  return usage;
-}
-
 /// What one thread needs besides the head.
 struct RetrievalHead::Scratch {
   std::vector<float> near;        // [G, steps, T] true scores
   std::vector<float> far;         // [G, steps, T], or [steps, T] where members can take turns
   std::vector<float> work;        // [steps, T]
-  std::vector<float> lookup;      // [steps, C] or [steps, pages]
-  std::vector<float> scores;      // [T] of the scorer
-  std::vector<float> split;       // of PageBounds
+  ScoreScratch source;            // of the scorer
   std::vector<float> outputs;     // [2, G, d]
   std::vector<double> log_sums;   // [G, steps] of the attention over all tokens
   std::vector<double> part_sums;  // [2, G]
@@ -114,11 +84,14 @@ class RetrievalHead::Block {
     m_scratch.near.resize(group * rows);
     m_scratch.far.resize((keeps_far() ? group : 1) * rows);
     m_scratch.work.resize(rows);
-    m_scratch.scores.resize(static_cast<std::size_t>(m_stride));
     m_scratch.outputs.resize(2 * group * padded(head.m_values.head_dim()));
     m_scratch.log_sums.resize(group * kStepsPerBlock);
     m_scratch.part_sums.resize(2 * group);
     m_scratch.sets.resize(kStepsPerBlock * group);
+    for (std::int64_t s = 0; s < count; ++s) {
+      m_eligible[static_cast<std::size_t>(s)] = kernels::eligible_tokens(
+          m_positions[static_cast<std::size_t>(s)], head.m_options.sinks, head.m_options.window);
+    }
   }
 
   void run() {
@@ -139,18 +112,16 @@ class RetrievalHead::Block {
   [[nodiscard]] MatrixView<float> scores_of(std::vector<float>& buffer, std::int64_t member) const {
     return {buffer.data() + member * kStepsPerBlock * m_stride, m_count, m_tokens, m_stride};
   }
-  [[nodiscard]] Rows queries_of(const std::vector<float>& queries, std::int64_t member) const {
-    const std::int64_t d = m_head.m_values.head_dim();
-    return {queries.data() + (member * m_head.m_step_count + m_first) * d, m_count, d};
+  [[nodiscard]] Rows queries_of(const Rows& queries, std::int64_t member) const {
+    return queries.rows_from(member * m_head.m_step_count + m_first, m_count);
   }
   [[nodiscard]] MatrixView<float> rows_of(std::vector<float>& outputs, std::int64_t member) const {
     const auto stride = static_cast<std::int64_t>(padded(m_head.m_values.head_dim()));
     return {outputs.data() + (member * m_head.m_step_count + m_first) * stride, m_count,
             m_head.m_values.head_dim(), stride};
   }
-  [[nodiscard]] TokenRange eligible(std::int64_t s) const {
-    return kernels::eligible_tokens(m_positions[static_cast<std::size_t>(s)],
-                                    m_head.m_options.sinks, m_head.m_options.window);
+  [[nodiscard]] std::span<const TokenRange> eligible() const {
+    return std::span(m_eligible).first(static_cast<std::size_t>(m_count));
   }
   [[nodiscard]] QueryStep& query_step(std::int64_t member, std::int64_t s) const {
     return m_head
@@ -162,15 +133,20 @@ class RetrievalHead::Block {
 
   /// True scores, windowed-RoPE scores, selection and dense attention of one query head.
   void score(std::int64_t member) {
+    const HeadIndex& index = *m_head.m_index;
     const MatrixView<float> near = scores_of(m_scratch.near, member);
     const MatrixView<float> far = scores_of(m_scratch.far, keeps_far() ? member : 0);
-    kernels::attention_scores(queries_of(m_head.m_near_queries, member), m_head.m_near_keys, 0,
-                              m_head.m_attention, near);
-    kernels::attention_scores(queries_of(m_head.m_far_queries, member), m_head.m_far_keys, 0,
-                              m_head.m_attention, far);
-    prepare_lookup(member);
+    const QueryBlock block{.q_head = m_head.m_kv_head * m_head.m_group + member,
+                           .first_step = m_first,
+                           .near_queries = queries_of(index.near_queries(), member),
+                           .far_queries = queries_of(index.far_queries(), member),
+                           .near = near,
+                           .far = far};
+    kernels::attention_scores(block.near_queries, m_head.m_near_keys, 0, m_head.m_attention, near);
+    kernels::attention_scores(block.far_queries, m_head.m_far_keys, 0, m_head.m_attention, far);
+    const Rows scores = index.source().scores(block, eligible(), m_scratch.source);
     for (std::int64_t s = 0; s < m_count; ++s) {
-      select(member, s, near.row(s), far.row(s));
+      select(member, s, scores.row(s), near.row(s), far.row(s));
     }
     if (keeps_far()) {
       kernels::windowed_scores(near, far, m_positions, m_head.m_options.window, far);
@@ -185,90 +161,54 @@ class RetrievalHead::Block {
                                      static_cast<std::size_t>(m_count)));
   }
 
-  [[nodiscard]] MatrixView<float> lookup_rows(std::int64_t columns) {
-    const std::size_t stride = padded(columns);
-    m_scratch.lookup.resize(kStepsPerBlock * stride);
-    return {m_scratch.lookup.data(), m_count, columns, static_cast<std::int64_t>(stride)};
-  }
-
-  /// The rows that scores are looked up in: a number a codeword, or a number a page.
-  void prepare_lookup(std::int64_t member) {
-    if (m_head.m_codes != nullptr) {
-      m_lookup = lookup_rows(m_head.m_codes->codewords.tokens());
-      kernels::score_table(queries_of(m_head.m_far_queries, member), m_head.m_codes->codewords,
-                           m_head.m_attention, m_lookup);
-    } else if (m_head.m_options.scorer == RetrievalScorer::kQuest) {
-      m_lookup = lookup_rows(m_head.m_pages.pages());
-      m_head.m_pages.score(queries_of(m_head.m_near_queries, member), m_head.m_attention,
-                           m_scratch.split, m_lookup);
-    }
-  }
-
-  /// Scores of the method by token, valid within `range`.
-  std::span<const float> method_scores(std::int64_t member, std::int64_t s, const TokenRange& range,
-                                       std::span<const float> near, std::span<const float> far) {
-    const auto begin = static_cast<std::size_t>(range.begin);
-    const auto size = static_cast<std::size_t>(range.size());
-    const std::span<float> scores = m_scratch.scores;
-    switch (m_head.m_options.scorer) {
-      case RetrievalScorer::kExact:
-        return near;
-      case RetrievalScorer::kExactWrope:
-      case RetrievalScorer::kNone:
-        return far;
-      case RetrievalScorer::kVqQueryAware:
-      case RetrievalScorer::kVqPlain:
-        kernels::lookup_scores(m_lookup.row(s),
-                               std::span(m_head.m_codes->codes).subspan(begin, size),
-                               scores.subspan(begin, size));
-        break;
-      case RetrievalScorer::kQuest:
-        for (std::size_t j = begin; j < begin + size; ++j) {
-          scores[j] = m_lookup.row(s)[j / kQuestPageTokens];
-        }
-        break;
-      case RetrievalScorer::kRandom: {
-        kernels::CounterRandom random(m_head.m_options.seed);
-        for (const std::int64_t part :
-             {m_head.m_layer, m_head.m_kv_head * m_head.m_group + member, m_first + s}) {
-          random = kernels::CounterRandom(random.bits() + static_cast<std::uint64_t>(part));
-        }
-        for (float& score : scores.subspan(begin, size)) {
-          score = static_cast<float>(random.uniform());
-        }
-        break;
-      }
-    }
-    return scores;
-  }
-
-  void select(std::int64_t member, std::int64_t s, std::span<const float> near,
-              std::span<const float> far) {
-    const TokenRange range = eligible(s);
-    const auto within = [&](std::span<const float> scores) {
-      return scores.subspan(static_cast<std::size_t>(range.begin),
-                            static_cast<std::size_t>(range.size()));
+  void select(std::int64_t member, std::int64_t s, std::span<const float> scores,
+              std::span<const float> near, std::span<const float> far) {
+    const TokenRange& range = eligible()[static_cast<std::size_t>(s)];
+    const auto within = [&](std::span<const float> of) {
+      return of.subspan(static_cast<std::size_t>(range.begin),
+                        static_cast<std::size_t>(range.size()));
     };
-    const std::span<const float> scores = method_scores(member, s, range, near, far);
     QueryStep& record = query_step(member, s);
     record.wrope_error = kernels::score_error(within(near), within(far));
-    if (m_head.m_codes != nullptr) {
+    if (m_head.m_index->codes() != nullptr) {
       record.vq_error = kernels::score_error(within(far), within(scores));
     }
-    const std::int64_t k = m_head.top_at(m_first + s, range);
+    const std::int64_t q_head = m_head.m_kv_head * m_head.m_group + member;
     std::vector<std::int32_t>& chosen = set(s, member);
-    record.boundary_ties = static_cast<double>(kernels::select_top(scores, range, k, chosen));
-    if (k == 0) {
+    m_head.m_selector->select(
+        {.q_head = q_head,
+         .step = m_first + s,
+         .eligible = range,
+         .top = m_head.m_tops[static_cast<std::size_t>(
+             (m_first + s) * m_head.m_trace.header().model.q_heads + q_head)],
+         .scores = scores,
+         .exact =
+             near.first(static_cast<std::size_t>(m_positions[static_cast<std::size_t>(s)]) + 1)},
+        chosen);
+    record.selected = static_cast<std::int64_t>(chosen.size());
+    if (chosen.empty()) {
       return;
     }
-    kernels::select_top(near, range, k, m_scratch.oracle);
-    kernels::select_top(far, range, k, m_scratch.wrope_oracle);
+    record.boundary_ties = static_cast<double>(ties(within(scores), scores, chosen));
+    kernels::select_top(near, range, record.selected, m_scratch.oracle);
+    kernels::select_top(far, range, record.selected, m_scratch.wrope_oracle);
     const auto share = [&](std::span<const std::int32_t> a, std::span<const std::int32_t> b) {
-      return static_cast<double>(kernels::common_tokens(a, b)) / static_cast<double>(k);
+      return static_cast<double>(kernels::common_tokens(a, b)) /
+             static_cast<double>(record.selected);
     };
     record.recall = share(chosen, m_scratch.oracle);
     record.recall_vs_wrope = share(chosen, m_scratch.wrope_oracle);
     record.wrope_recall = share(m_scratch.wrope_oracle, m_scratch.oracle);
+  }
+
+  /// Eligible tokens whose score equals the lowest that was chosen.
+  static std::int64_t ties(std::span<const float> eligible, std::span<const float> scores,
+                           std::span<const std::int32_t> chosen) {
+    float least = scores[static_cast<std::size_t>(chosen.front())];
+    for (const std::int32_t token : chosen) {
+      least = std::min(least, scores[static_cast<std::size_t>(token)]);
+    }
+    return std::count(eligible.begin(), eligible.end(), least);
   }
 
   /// The group's common set at one step, and the attention over it.
@@ -328,10 +268,9 @@ class RetrievalHead::Block {
   }
 
   void record_step(std::int64_t s, std::span<const std::int32_t> retrieved) {
-    const TokenRange range = eligible(s);
+    const TokenRange& range = eligible()[static_cast<std::size_t>(s)];
     HeadStep& step = m_head.m_steps[static_cast<std::size_t>(m_first + s)];
     step = {};
-    step.top = m_head.top_at(m_first + s, range);
     step.eligible = range.size();
     step.union_tokens = static_cast<std::int64_t>(retrieved.size());
     step.attended = static_cast<std::int64_t>(m_scratch.resident.size()) + step.union_tokens;
@@ -342,15 +281,22 @@ class RetrievalHead::Block {
       step.needle_retrieved = count_within(retrieved, needle->begin, needle->end);
     }
     const auto group = static_cast<double>(m_head.m_group);
+    double selecting = 0.0;
     for (std::int64_t member = 0; member < m_head.m_group; ++member) {
       const QueryStep& query = query_step(member, s);
-      step.recall += query.recall / group;
-      step.recall_vs_wrope += query.recall_vs_wrope / group;
-      step.wrope_recall += query.wrope_recall / group;
+      step.selected += static_cast<double>(query.selected) / group;
+      selecting += query.selected > 0 ? 1.0 : 0.0;
       step.captured_mass += query.captured_mass / group;
       step.retrieved_mass += query.retrieved_mass / group;
       step.output_error += query.output_error / group;
-      step.boundary_ties += query.boundary_ties / group;
+    }
+    for (std::int64_t member = 0; member < m_head.m_group; ++member) {
+      if (const QueryStep& query = query_step(member, s); query.selected > 0) {
+        step.recall += query.recall / selecting;
+        step.recall_vs_wrope += query.recall_vs_wrope / selecting;
+        step.wrope_recall += query.wrope_recall / selecting;
+        step.boundary_ties += query.boundary_ties / selecting;
+      }
     }
   }
 
@@ -361,40 +307,25 @@ class RetrievalHead::Block {
   std::int64_t m_tokens;  // that exist at the last step
   std::int64_t m_stride;
   std::span<const std::int32_t> m_positions;
-  MatrixView<float> m_lookup;
+  std::array<TokenRange, kStepsPerBlock> m_eligible;
 };
 
 void RetrievalHead::load(const traces::TraceLayer& layer, std::int64_t kv_head,
-                         const kernels::RopePhases& phases, const HeadCodes* codes) {
-  const traces::TraceHeader& header = m_trace.header();
+                         const kernels::RopePhases& phases, const HeadIndex& index) {
   m_attention = layer.spec.attention;
-  m_codes = codes;
-  m_layer = layer.layer;
+  m_index = &index;
   m_kv_head = kv_head;
-  m_group = header.model.group();
-  m_step_count = header.decode_tokens;
+  m_group = m_trace.header().model.group();
+  m_step_count = m_trace.header().decode_tokens;
   const HeadSlice keys(layer.k, kv_head);
   m_near_keys.load(keys, &phases);
   m_far_keys.load(keys, nullptr);
   m_values.load(HeadSlice(layer.v, kv_head));
-  if (m_options.scorer == RetrievalScorer::kQuest) {
-    m_pages.load(m_near_keys);
-  }
-  kernels::load_group_queries(
-      layer.q, kv_head, m_group, m_trace.prompt_queries(),
-      m_trace.query_positions().last(static_cast<std::size_t>(m_step_count)), phases,
-      m_near_queries);
-  const std::int64_t d = header.model.head_dim;
-  m_far_queries.resize(m_near_queries.size());
-  for (std::int64_t member = 0; member < m_group; ++member) {
-    kernels::load_rows(HeadSlice(layer.q, kv_head * m_group + member), m_trace.prompt_queries(),
-                       {m_far_queries.data() + member * m_step_count * d, m_step_count, d});
-  }
-  kernels::rotate_to_distance(phases.table(), m_options.distance,
-                              {m_far_queries.data(), m_group * m_step_count, d});
 }
 
-void RetrievalHead::run() {
+void RetrievalHead::run(const StepSelector& selector, std::span<const std::int64_t> tops) {
+  m_selector = &selector;
+  m_tops = tops;
   const auto rows = static_cast<std::size_t>(m_group * m_step_count);
   m_dense.resize(rows * padded(m_values.head_dim()));
   m_difference.resize(m_dense.size());
@@ -426,12 +357,6 @@ void RetrievalHead::run() {
       before.swap(retrieved);
     }
   }
-}
-
-std::int64_t RetrievalHead::top_at(std::int64_t step, const TokenRange& eligible) const {
-  return m_options.scorer == RetrievalScorer::kNone
-             ? 0
-             : std::min(m_options.top.at(position(step) + 1), eligible.size());
 }
 
 MatrixView<const float> RetrievalHead::output_rows(const std::vector<float>& rows,

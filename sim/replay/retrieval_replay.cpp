@@ -7,11 +7,14 @@
 #include <cmath>
 
 #include "kvsieve/kernels/eviction_loss.h"
+#include "kvsieve/kernels/topk_retrieval.h"
 #include "kvsieve/traces/error.h"
 #include "replay/head_codebook.h"
+#include "replay/head_index.h"
 #include "replay/phase_cache.h"
 #include "replay/retrieval_figures.h"
 #include "replay/retrieval_head.h"
+#include "replay/step_selector.h"
 
 namespace kvsieve::sim {
 namespace {
@@ -95,9 +98,10 @@ double relative(double part, double whole) {
 class RetrievalReplay {
  public:
   RetrievalReplay(const traces::Trace& trace, const RetrievalOptions& options,
-                  const Progress& progress)
+                  StepSelector& selector, const Progress& progress)
       : m_trace(trace),
         m_options(options),
+        m_selector(selector),
         m_progress(progress),
         m_model(trace.header().model),
         m_steps(trace.header().decode_tokens),
@@ -235,9 +239,7 @@ class RetrievalReplay {
 
   void run_layer(const traces::TraceLayer& layer, LayerRetrieval& result) {
     const kernels::RopePhases& phases = m_phases.get(layer.spec.rope);
-    ProjectedRows output(m_steps, m_model.width);
-    ProjectedRows difference(m_steps, m_model.width);
-    ProjectedRows unit(m_steps, m_model.width);
+    std::vector<std::unique_ptr<HeadIndex>> indices;
     for (std::int64_t kv_head = 0; kv_head < m_model.kv_heads; ++kv_head) {
       HeadRetrieval& head = result.heads.emplace_back();
       head.head = kv_head;
@@ -246,8 +248,18 @@ class RetrievalReplay {
         codes = make_codes(layer, kv_head, head);
         head.code_usage = codes->usage();
       }
-      m_head.load(layer, kv_head, phases, codes ? &*codes : nullptr);
-      m_head.run();
+      indices.push_back(std::make_unique<HeadIndex>(m_trace, layer, kv_head, phases, m_options,
+                                                    std::move(codes)));
+    }
+    const std::vector<std::int64_t> tops = uniform_tops();
+    begin_layer(layer, indices, tops);
+    ProjectedRows output(m_steps, m_model.width);
+    ProjectedRows difference(m_steps, m_model.width);
+    ProjectedRows unit(m_steps, m_model.width);
+    for (HeadRetrieval& head : result.heads) {
+      const std::int64_t kv_head = head.head;
+      m_head.load(layer, kv_head, phases, *indices[static_cast<std::size_t>(kv_head)]);
+      m_head.run(m_selector, tops);
       unit.clear();
       for (std::int64_t member = 0; member < m_model.group(); ++member) {
         m_projection.pack(HeadSlice(layer.wo, kv_head * m_model.group() + member));
@@ -264,10 +276,39 @@ class RetrievalReplay {
     finish_layer(output, difference, result);
   }
 
+  /// K of a step, the same for all query heads.
+  [[nodiscard]] std::int64_t top_at(std::int64_t step) const {
+    const std::int64_t i = m_trace.header().prompt_tokens + step;
+    return m_options.scorer == RetrievalScorer::kNone
+               ? 0
+               : std::min(m_options.top.at(i + 1),
+                          kernels::eligible_tokens(i, m_options.sinks, m_options.window).size());
+  }
+
+  /// [m, Hq]
+  [[nodiscard]] std::vector<std::int64_t> uniform_tops() const {
+    std::vector<std::int64_t> tops;
+    for (std::int64_t s = 0; s < m_steps; ++s) {
+      tops.insert(tops.end(), static_cast<std::size_t>(m_model.q_heads), top_at(s));
+    }
+    return tops;
+  }
+
+  void begin_layer(const traces::TraceLayer& layer,
+                   std::span<const std::unique_ptr<HeadIndex>> indices,
+                   std::span<const std::int64_t> tops) {
+    SelectorLayer view{layer, m_trace.header().prompt_tokens, tops, {}};
+    for (const std::unique_ptr<HeadIndex>& index : indices) {
+      view.heads.push_back({index->codes(), index->near_queries(), index->far_queries()});
+    }
+    m_selector.begin_layer(view);
+  }
+
   void finish_head(ProjectedRows& unit, HeadRetrieval& head) {
     head.steps = std::move(m_head.steps());
     for (std::int64_t s = 0; s < m_steps; ++s) {
       HeadStep& step = head.steps[static_cast<std::size_t>(s)];
+      step.top = top_at(s);
       step.l1_loss = norms_of(unit.view().row(s)).l1;
       head.l1_loss += step.l1_loss / static_cast<double>(m_steps);
     }
@@ -275,8 +316,7 @@ class RetrievalReplay {
     kernels::ScoreErrorSums wrope_error;
     kernels::ScoreErrorSums vq_error;
     for (std::int64_t member = 0; member < m_model.group(); ++member) {
-      head.query_heads.push_back(
-          query_head(head.head * m_model.group() + member, member, head.steps));
+      head.query_heads.push_back(query_head(head.head * m_model.group() + member, member));
       for (std::int64_t s = 0; s < m_steps; ++s) {
         wrope_error += m_head.query_step(member, s).wrope_error;
         vq_error += m_head.query_step(member, s).vq_error;
@@ -296,18 +336,19 @@ class RetrievalReplay {
     head.figures.vq_error = mean(vq_error);
   }
 
-  [[nodiscard]] QueryHeadRetrieval query_head(std::int64_t q_head, std::int64_t member,
-                                              std::span<const HeadStep> steps) const {
+  [[nodiscard]] QueryHeadRetrieval query_head(std::int64_t q_head, std::int64_t member) const {
     QueryHeadRetrieval result;
     result.head = q_head;
-    const auto selecting = static_cast<double>(std::count_if(
-        steps.begin(), steps.end(), [](const HeadStep& step) { return step.top > 0; }));
+    double selecting = 0.0;
+    for (std::int64_t s = 0; s < m_steps; ++s) {
+      selecting += m_head.query_step(member, s).selected > 0 ? 1.0 : 0.0;
+    }
     const auto add = [](std::optional<double>& mean, double value) {
       mean = mean.value_or(0.0) + value;
     };
     for (std::int64_t s = 0; s < m_steps; ++s) {
       const QueryStep& step = m_head.query_step(member, s);
-      if (steps[static_cast<std::size_t>(s)].top > 0) {
+      if (step.selected > 0) {
         add(result.recall, step.recall / selecting);
         add(result.recall_vs_wrope, step.recall_vs_wrope / selecting);
         add(result.wrope_recall, step.wrope_recall / selecting);
@@ -389,6 +430,7 @@ class RetrievalReplay {
   const traces::Trace& m_trace;
   const traces::Trace* m_trace_list = &m_trace;  // the one trace of a codebook trained here
   const RetrievalOptions& m_options;
+  StepSelector& m_selector;
   const Progress& m_progress;
   const traces::ModelShape& m_model;
   std::int64_t m_steps;
@@ -406,7 +448,12 @@ class RetrievalReplay {
 
 RetrievalResult replay_retrieval(const traces::Trace& trace, const RetrievalOptions& options,
                                  const Progress& progress) {
-  return RetrievalReplay(trace, options, progress).run();
+  return replay_selections(trace, options, *make_step_selector(options), progress);
+}
+
+RetrievalResult replay_selections(const traces::Trace& trace, const RetrievalOptions& options,
+                                  StepSelector& selector, const Progress& progress) {
+  return RetrievalReplay(trace, options, selector, progress).run();
 }
 
 }  // namespace kvsieve::sim

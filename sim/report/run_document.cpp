@@ -342,7 +342,7 @@ ordered_json head_json(const HeadRetrieval& head, bool needle) {
                           {"captured_mass", step.captured_mass},
                           {"hot_hits", step.hot_hits},
                           {"fetch_pieces", step.fetch_pieces}};
-    if (step.top > 0) {
+    if (step.selected > 0.0) {
       entry["recall"] = step.recall;
       entry["recall_vs_wrope"] = step.recall_vs_wrope;
     }

@@ -135,22 +135,24 @@ struct PcieTraffic {
 
 /// One KV head at one decode step; shares and errors are means over its query heads.
 struct HeadStep {
-  std::int64_t top = 0;       ///< K after clamping; 0 leaves the recalls and ties without meaning
-  std::int64_t eligible = 0;  ///< tokens that could be retrieved
-  std::int64_t attended = 0;  ///< sinks + window + |U|
+  std::int64_t top = 0;               ///< K of a query head after clamping
+  std::int64_t eligible = 0;          ///< tokens that could be retrieved
+  std::int64_t attended = 0;          ///< sinks + window + |U|
   std::int64_t union_tokens = 0;      ///< |U|
   std::int64_t hot_hits = 0;          ///< tokens of U in the hot buffer
   std::int64_t fetch_pieces = 0;      ///< contiguous runs of the missing tokens
   std::int64_t needle_eligible = 0;   ///< needle tokens that could be retrieved
   std::int64_t needle_retrieved = 0;  ///< needle tokens in U
-  double recall = 0.0;                ///< |S n S*| / K, S* the top K of the true scores
-  double recall_vs_wrope = 0.0;       ///< the same against the top K of exact windowed-RoPE scores
-  double wrope_recall = 0.0;          ///< recall of the exact windowed-RoPE top K in S*
-  double captured_mass = 0.0;         ///< true attention on sinks, window and U
-  double retrieved_mass = 0.0;        ///< true attention on U
-  double output_error = 0.0;          ///< ||o - o^||_2 / ||o||_2 before W_O
-  double l1_loss = 0.0;               ///< ||sum over its query heads of (o - o^) W_O||_1
-  double boundary_ties = 0.0;         ///< eligible tokens whose score equals the K-th
+  double selected = 0.0;              ///< |S|, tokens that a query head retrieves
+  /// Recalls and ties are means over the query heads that retrieve any: 0 if none does.
+  double recall = 0.0;           ///< |S n S*| / |S|, S* the top |S| of the true scores
+  double recall_vs_wrope = 0.0;  ///< the same against the top K of exact windowed-RoPE scores
+  double wrope_recall = 0.0;     ///< recall of the exact windowed-RoPE top K in S*
+  double captured_mass = 0.0;    ///< true attention on sinks, window and U
+  double retrieved_mass = 0.0;   ///< true attention on U
+  double output_error = 0.0;     ///< ||o - o^||_2 / ||o||_2 before W_O
+  double l1_loss = 0.0;          ///< ||sum over its query heads of (o - o^) W_O||_1
+  double boundary_ties = 0.0;    ///< eligible tokens whose score equals the lowest in S
   /// |U n U of the step before| / |U|; absent without either.
   std::optional<double> overlap;
 };

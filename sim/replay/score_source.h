@@ -1,0 +1,66 @@
+#pragma once
+// Where the scores that rank a decode step's eligible tokens come from: an index over the keys of
+// one KV head, and what a query reads of it.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "kvsieve/kernels/head_tensors.h"
+#include "kvsieve/kernels/matrix_view.h"
+#include "kvsieve/kernels/topk_retrieval.h"
+#include "kvsieve/sim/retrieval_replay.h"
+#include "kvsieve/traces/trace.h"
+#include "replay/head_codes.h"
+
+namespace kvsieve::sim {
+
+/// The KV head that an index is built over.
+struct IndexInput {
+  const traces::Trace& trace;
+  const traces::TraceLayer& layer;
+  std::int64_t kv_head;
+  const kernels::RopePhases& phases;
+  const RetrievalOptions& options;
+  const HeadCodes* codes;  ///< null unless the scorer works with a codebook
+};
+
+/// Consecutive decode steps of one query head.
+struct QueryBlock {
+  std::int64_t q_head = 0;                        ///< in the model
+  std::int64_t first_step = 0;                    ///< of row 0
+  kernels::MatrixView<const float> near_queries;  ///< [R, d] rotated to their positions
+  kernels::MatrixView<const float> far_queries;   ///< [R, d] rotated by the constant distance
+  kernels::MatrixView<const float> near;          ///< [R, n] true scores
+  kernels::MatrixView<const float> far;  ///< [R, n] scores at the constant distance, of all tokens
+};
+
+/// What one thread needs to score a block.
+struct ScoreScratch {
+  std::vector<float> scores;   // [R, n]
+  std::vector<float> lookup;   // a number a codeword, page or chunk
+  std::vector<float> queries;  // what a source makes of the queries
+};
+
+/// Scores tokens of one KV head. Safe to use from several threads.
+class ScoreSource {
+ public:
+  virtual ~ScoreSource() = default;
+
+  /// Scores [R, n] by token, higher is better; those of row r are valid at the tokens
+  /// `eligible[r]`. The view lives as long as the block and the scratch.
+  [[nodiscard]] virtual kernels::MatrixView<const float> scores(
+      const QueryBlock& block, std::span<const kernels::TokenRange> eligible,
+      ScoreScratch& scratch) const = 0;
+};
+
+/// The source that `options.scorer` names, built over one KV head. What it views of the input
+/// (trace, options and codes) must outlive it.
+[[nodiscard]] std::unique_ptr<ScoreSource> make_score_source(const IndexInput& input);
+
+/// Rows of at least `columns` numbers in `buffer`, whose stride suits the inner loops.
+[[nodiscard]] kernels::MatrixView<float> scratch_rows(std::vector<float>& buffer, std::int64_t rows,
+                                                      std::int64_t columns);
+
+}  // namespace kvsieve::sim
