@@ -5,9 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/device/decode_problem.h"
+#include "kernels/a2ats/decode_problem.h"
 #include "kernels/device/orders.h"
-#include "kvsieve/kernels/retrieval_ledger.h"
 #include "traces/fails_with.h"
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
@@ -24,97 +23,6 @@ constexpr const char* kBackend = "simt";
 constexpr const char* kBackend = "cuda";
 #endif
 
-double tolerance(traces::DType dtype) {
-  return dtype == traces::DType::kF32 ? 2e-5 : dtype == traces::DType::kF16 ? 6e-3 : 5e-2;
-}
-
-/// Every factor at its boundary once; the steps do not depend on each other's choice.
-std::vector<DecodeCase> decode_cases() {
-  std::vector<DecodeCase> cases(1);
-  const auto add = [&](auto change) { change(cases.emplace_back(cases.front())); };
-  add([](DecodeCase& item) { item.dtype = traces::DType::kF16; });
-  add([](DecodeCase& item) { item.dtype = traces::DType::kBF16; });
-  add([](DecodeCase& item) { item.group = 1; });
-  add([](DecodeCase& item) {
-    item.group = 8;
-    item.kv_heads = 1;
-  });
-  add([](DecodeCase& item) {
-    item.head_dim = 128;
-    item.interleaved = true;
-  });
-  add([](DecodeCase& item) {
-    item.head_dim = 80;
-    item.softcap = true;
-  });
-  // Everything is sinks and window; the first tokens become sinks while steps go on.
-  add([](DecodeCase& item) {
-    item.prompt_tokens = 14;
-    item.steps = 8;
-  });
-  add([](DecodeCase& item) {
-    item.prompt_tokens = 19;
-    item.steps = 5;
-  });
-  add([](DecodeCase& item) {
-    item.prompt_tokens = 1;
-    item.window = 1;
-    item.sinks = 0;
-  });
-  add([](DecodeCase& item) { item.sinks = 0; });
-  add([](DecodeCase& item) { item.top = 0; });
-  add([](DecodeCase& item) { item.top = 1; });
-  add([](DecodeCase& item) { item.top = 1000; });
-  add([](DecodeCase& item) { item.hot_buffer = 0; });
-  add([](DecodeCase& item) { item.hot_buffer = 3; });
-  add([](DecodeCase& item) {
-    item.codewords = 300;
-    item.prompt_tokens = 200;
-  });
-  return cases;
-}
-
-void expect_step(const DecodeProblem& problem, std::int64_t step, const DecodeStepRecord& record) {
-  const DecodeCase& item = problem.item();
-  ASSERT_EQ(static_cast<std::int64_t>(record.layers.size()), item.layers);
-  for (std::int64_t l = 0; l < item.layers; ++l) {
-    SCOPED_TRACE("layer " + std::to_string(l) + ", step " + std::to_string(step));
-    const LayerStep& layer = record.layers[static_cast<std::size_t>(l)];
-    const ExpectedStep expected = problem.expected(l, step);
-    EXPECT_EQ(layer.selected, expected.selected);
-    EXPECT_EQ(layer.retrieved, expected.retrieved);
-    ASSERT_EQ(layer.output.size(), expected.output.data.size());
-    double worst = 0.0;
-    for (std::size_t at = 0; at < layer.output.size(); ++at) {
-      const double error =
-          std::abs(static_cast<double>(layer.output[at]) - expected.output.data[at]);
-      worst = std::isnan(error) ? error : std::max(worst, error);
-    }
-    EXPECT_LE(worst, tolerance(item.dtype));
-  }
-}
-
-/// Traffic by the ledger, from what the step retrieved.
-StepTraffic ledger(const DecodeCase& item, Placement placement, const DecodeStepRecord& record) {
-  const LedgerShape shape{1, item.q_heads(), item.kv_heads, item.head_dim,
-                          static_cast<std::int64_t>(traces::size_of(item.dtype))};
-  StepTraffic total;
-  for (const LayerStep& layer : record.layers) {
-    std::int64_t tokens = 0;
-    std::int64_t misses = 0;
-    std::int64_t runs = 0;
-    std::vector<TokenRun> found;
-    for (std::size_t h = 0; h < layer.retrieved.size(); ++h) {
-      tokens += static_cast<std::int64_t>(layer.retrieved[h].size());
-      misses += layer.misses.empty() ? 0 : layer.misses[h];
-      find_runs(layer.retrieved[h], found);
-      runs += static_cast<std::int64_t>(found.size());
-    }
-    total += step_traffic(shape, placement, tokens, misses, runs);
-  }
-  return total;
-}
-
 void expect_decode(const DecodeProblem& problem, const RetrievalEngineOptions& options) {
   const std::unique_ptr<RetrievalEngine> engine = make_device_retrieval_engine(kBackend);
   const std::vector<RetrievalLayer> layers = problem.layers();
@@ -122,9 +30,9 @@ void expect_decode(const DecodeProblem& problem, const RetrievalEngineOptions& o
   DecodeStepRecord record;
   for (std::int64_t step = 0; step < problem.item().steps; ++step) {
     engine->step(problem.item().top, record);
-    expect_step(problem, step, record);
+    tests::expect_step(problem, step, record);
 #ifdef KVSIEVE_TEST_SIMT
-    EXPECT_EQ(record.counted, ledger(problem.item(), options.placement, record));
+    EXPECT_EQ(record.counted, tests::ledger_traffic(problem.item(), options.placement, record));
     EXPECT_FALSE(record.stage_us);
     EXPECT_FALSE(record.step_us);
 #else
@@ -138,7 +46,7 @@ void expect_decode(const DecodeProblem& problem, const RetrievalEngineOptions& o
 class RetrievalEngineTest : public testing::TestWithParam<Placement> {};
 
 TEST_P(RetrievalEngineTest, StepsAreThoseOfTheFormulas) {
-  for (const DecodeCase& item : decode_cases()) {
+  for (const DecodeCase& item : tests::decode_cases()) {
     SCOPED_TRACE(item.name());
     const DecodeProblem problem(item);
     expect_decode(problem, problem.options(GetParam(), Schedule::kSerial));

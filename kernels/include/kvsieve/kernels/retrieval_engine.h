@@ -98,8 +98,9 @@ class RetrievalEngine {
   virtual void step(std::int64_t top, DecodeStepRecord& record) = 0;
 };
 
-/// The threads and vector loops of this machine. Nothing moves: `fetch` stages copy rows on the
-/// host, `down` and `up` take no time. Serial whatever the schedule.
+/// The threads and vector loops of this machine. Nothing moves: `fetch` copies rows on the host,
+/// there is no `down` and `up`, and `topk` includes `score` and `union`. Serial whatever the
+/// schedule.
 [[nodiscard]] std::unique_ptr<RetrievalEngine> make_cpu_retrieval_engine();
 
 /// The CUDA kernels' source on the host SIMT executor (link kvsieve::kernels_simt).

@@ -1,6 +1,7 @@
-#include "kernels/device/decode_problem.h"
+#include "kernels/a2ats/decode_problem.h"
 
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
@@ -41,7 +42,56 @@ HeadSlice slice(const std::vector<float>& values, std::int64_t heads, std::int64
           head};
 }
 
+double tolerance(traces::DType dtype) {
+  return dtype == traces::DType::kF32 ? 2e-5 : dtype == traces::DType::kF16 ? 6e-3 : 5e-2;
+}
+
 }  // namespace
+
+std::vector<DecodeCase> decode_cases() {
+  std::vector<DecodeCase> cases(1);
+  const auto add = [&](auto change) { change(cases.emplace_back(cases.front())); };
+  add([](DecodeCase& item) { item.dtype = traces::DType::kF16; });
+  add([](DecodeCase& item) { item.dtype = traces::DType::kBF16; });
+  add([](DecodeCase& item) { item.group = 1; });
+  add([](DecodeCase& item) {
+    item.group = 8;
+    item.kv_heads = 1;
+  });
+  add([](DecodeCase& item) {
+    item.head_dim = 128;
+    item.interleaved = true;
+  });
+  add([](DecodeCase& item) {
+    item.head_dim = 80;
+    item.softcap = true;
+  });
+  // Everything is sinks and window; the first tokens become sinks while steps go on.
+  add([](DecodeCase& item) {
+    item.prompt_tokens = 14;
+    item.steps = 8;
+  });
+  add([](DecodeCase& item) {
+    item.prompt_tokens = 19;
+    item.steps = 5;
+  });
+  add([](DecodeCase& item) {
+    item.prompt_tokens = 1;
+    item.window = 1;
+    item.sinks = 0;
+  });
+  add([](DecodeCase& item) { item.sinks = 0; });
+  add([](DecodeCase& item) { item.top = 0; });
+  add([](DecodeCase& item) { item.top = 1; });
+  add([](DecodeCase& item) { item.top = 1000; });
+  add([](DecodeCase& item) { item.hot_buffer = 0; });
+  add([](DecodeCase& item) { item.hot_buffer = 3; });
+  add([](DecodeCase& item) {
+    item.codewords = 300;
+    item.prompt_tokens = 200;
+  });
+  return cases;
+}
 
 std::string DecodeCase::name() const {
   return fmt::format("L{} Hkv{} G{} d{} n{}+{} C{} {} sinks {} w {} K {} hot {}{}{}", layers,
@@ -188,6 +238,47 @@ ExpectedStep DecodeProblem::expected(std::int64_t l, std::int64_t step) const {
     }
   }
   return expected;
+}
+
+void expect_step(const DecodeProblem& problem, std::int64_t step, const DecodeStepRecord& record) {
+  const DecodeCase& item = problem.item();
+  ASSERT_EQ(static_cast<std::int64_t>(record.layers.size()), item.layers);
+  for (std::int64_t l = 0; l < item.layers; ++l) {
+    SCOPED_TRACE("layer " + std::to_string(l) + ", step " + std::to_string(step));
+    const LayerStep& layer = record.layers[static_cast<std::size_t>(l)];
+    const ExpectedStep expected = problem.expected(l, step);
+    EXPECT_EQ(layer.selected, expected.selected);
+    EXPECT_EQ(layer.retrieved, expected.retrieved);
+    ASSERT_EQ(layer.output.size(), expected.output.data.size());
+    double worst = 0.0;
+    for (std::size_t at = 0; at < layer.output.size(); ++at) {
+      const double error =
+          std::abs(static_cast<double>(layer.output[at]) - expected.output.data[at]);
+      worst = std::isnan(error) ? error : std::max(worst, error);
+    }
+    EXPECT_LE(worst, tolerance(item.dtype));
+  }
+}
+
+StepTraffic ledger_traffic(const DecodeCase& item, Placement placement,
+                           const DecodeStepRecord& record) {
+  const LedgerShape shape{1, item.q_heads(), item.kv_heads, item.head_dim,
+                          static_cast<std::int64_t>(traces::size_of(item.dtype))};
+  StepTraffic total;
+  for (const LayerStep& layer : record.layers) {
+    std::int64_t tokens = 0;
+    std::int64_t misses = 0;
+    std::int64_t runs = 0;
+    std::vector<TokenRun> found;
+    for (std::size_t h = 0; h < layer.retrieved.size(); ++h) {
+      tokens += static_cast<std::int64_t>(layer.retrieved[h].size());
+      misses += layer.misses.empty() ? 0 : layer.misses[h];
+      find_runs(layer.retrieved[h], found);
+      runs += static_cast<std::int64_t>(found.size());
+    }
+    total += step_traffic(shape, placement, tokens, misses, runs);
+  }
+  return total;
 }
 
 }  // namespace kvsieve::kernels::tests

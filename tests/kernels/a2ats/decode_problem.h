@@ -40,6 +40,9 @@ struct ExpectedStep {
   Matrix output;                                     ///< [Hq, d]
 };
 
+/// Every factor at its boundaries, one at a time: no factor's choice depends on another's.
+[[nodiscard]] std::vector<DecodeCase> decode_cases();
+
 class DecodeProblem {
  public:
   explicit DecodeProblem(const DecodeCase& item, std::uint32_t seed = 1);
@@ -67,5 +70,13 @@ class DecodeProblem {
   std::unique_ptr<RopePhases> m_phases;
   std::vector<Layer> m_layers;
 };
+
+/// Expects of a step what the formulas say: selections exactly, outputs within the rounding of the
+/// cache's dtype.
+void expect_step(const DecodeProblem& problem, std::int64_t step, const DecodeStepRecord& record);
+
+/// Traffic of a step by the ledger, from what it retrieved.
+[[nodiscard]] StepTraffic ledger_traffic(const DecodeCase& item, Placement placement,
+                                         const DecodeStepRecord& record);
 
 }  // namespace kvsieve::kernels::tests
