@@ -159,6 +159,11 @@ void drain_all() noexcept {
   }
 }
 
+void while_idle(const std::function<void()>& body) {
+  const std::lock_guard lock(device().mutex);
+  body();
+}
+
 void enqueue_kernel(void* queue, std::string name, const kernels::LaunchConfig& config,
                     std::function<void()> body) {
   check_launch(name, config);

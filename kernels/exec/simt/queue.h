@@ -34,5 +34,7 @@ void drain(Queue& queue);
 void drain(const std::shared_ptr<EventState>& event);
 /// Runs everything.
 void drain_all() noexcept;
+/// Calls `body` while nothing of any queue runs.
+void while_idle(const std::function<void()>& body);
 
 }  // namespace kvsieve::simt

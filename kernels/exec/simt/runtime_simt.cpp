@@ -2,11 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <numeric>
 
+#include "exec/device/bus_counter.h"
 #include "exec/device/runtime.h"
+#include "exec/simt/order.h"
+#include "exec/simt/pinned_memory.h"
 #include "exec/simt/queue.h"
 #include "kvsieve/traces/error.h"
 
@@ -31,6 +36,47 @@ void copy(void* target, const void* source, std::size_t bytes, Stream& stream) {
     simt::enqueue(queue_of(stream),
                   [target, source, bytes] { std::memcpy(target, source, bytes); });
   }
+}
+
+/// Poisoned memory, or null for no bytes.
+void* allocate(std::size_t bytes) {
+  if (bytes == 0) {
+    return nullptr;
+  }
+  // Not rounded up, so that AddressSanitizer sees the first byte beyond it.
+  void* memory = nullptr;
+  if (posix_memalign(&memory, kAlignment, bytes) != 0) {
+    throw Error(ErrorKind::kMissingCapability,
+                fmt::format("the machine has no room for another {} bytes", bytes));
+  }
+  std::memset(memory, kPoison, bytes);
+  return memory;
+}
+
+/// Copies that were enqueued.
+struct Copies {
+  BusCounter to_device;
+  BusCounter to_host;
+};
+Copies& copies() {
+  static Copies copies;
+  return copies;
+}
+
+/// Places of `count` pieces in the schedule's order.
+std::vector<std::size_t> piece_order(std::size_t count) {
+  std::vector<std::size_t> places(count);
+  std::iota(places.begin(), places.end(), std::size_t{0});
+  const simt::Order order = simt::current_order();
+  if (order.kind == simt::Order::Kind::kReverse) {
+    std::reverse(places.begin(), places.end());
+  } else if (order.kind == simt::Order::Kind::kRandom) {
+    simt::OrderRandom random(order.seed);
+    for (std::size_t i = count; i > 1; --i) {
+      std::swap(places[i - 1], places[random.below(static_cast<std::uint32_t>(i))]);
+    }
+  }
+  return places;
 }
 
 }  // namespace
@@ -61,18 +107,12 @@ void Event::synchronize() const {
   simt::drain(event_of(m_handle));
 }
 
+std::optional<double> Event::microseconds_since(const Event& /*earlier*/) const {
+  return std::nullopt;
+}
+
 void* allocate_device(std::size_t bytes) {
-  if (bytes == 0) {
-    return nullptr;
-  }
-  // Not rounded up, so that AddressSanitizer sees the first byte beyond it.
-  void* memory = nullptr;
-  if (posix_memalign(&memory, kAlignment, bytes) != 0) {
-    throw Error(ErrorKind::kMissingCapability,
-                fmt::format("the machine has no room for another {} bytes", bytes));
-  }
-  std::memset(memory, kPoison, bytes);
-  return memory;
+  return allocate(bytes);
 }
 void free_device(void* memory) noexcept {
   if (memory != nullptr) {
@@ -82,10 +122,28 @@ void free_device(void* memory) noexcept {
   }
 }
 
+void* allocate_pinned(std::size_t bytes) {
+  void* memory = allocate(bytes);
+  if (memory != nullptr) {
+    simt::register_pinned(memory, bytes);
+  }
+  return memory;
+}
+void free_pinned(void* memory) noexcept {
+  if (memory != nullptr) {
+    // As cudaFreeHost does: what is enqueued may still use it.
+    simt::drain_all();
+    simt::forget_pinned(memory);
+    std::free(memory);
+  }
+}
+
 void copy_to_device(void* target, const void* source, std::size_t bytes, Stream& stream) {
+  copies().to_device.add(bytes);
   copy(target, source, bytes, stream);
 }
 void copy_to_host(void* target, const void* source, std::size_t bytes, Stream& stream) {
+  copies().to_host.add(bytes);
   copy(target, source, bytes, stream);
 }
 void copy_on_device(void* target, const void* source, std::size_t bytes, Stream& stream) {
@@ -95,6 +153,47 @@ void fill_device(void* target, unsigned char value, std::size_t bytes, Stream& s
   if (bytes > 0) {
     simt::enqueue(queue_of(stream), [target, value, bytes] { std::memset(target, value, bytes); });
   }
+}
+
+void copy_pieces_to_device(std::span<const CopyPiece> pieces, Stream& stream) {
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    if (pieces[i].bytes > 0 && !simt::is_pinned(pieces[i].source, pieces[i].bytes)) {
+      throw Error(ErrorKind::kInternal,
+                  fmt::format("copy_pieces_to_device: piece {} is not in pinned memory", i));
+    }
+  }
+  for (const CopyPiece& piece : pieces) {
+    copies().to_device.add(piece.bytes);
+  }
+  simt::enqueue(queue_of(stream), [copied = std::vector<CopyPiece>(pieces.begin(), pieces.end())] {
+    for (const std::size_t place : piece_order(copied.size())) {
+      const CopyPiece& piece = copied[place];
+      if (piece.bytes > 0) {
+        std::memcpy(piece.target, piece.source, piece.bytes);
+      }
+    }
+  });
+}
+
+void run_on_host(std::function<void()> work, Stream& stream) {
+  simt::enqueue(queue_of(stream), std::move(work));
+}
+
+std::optional<BusTraffic> bus_traffic(BusPath path) {
+  const auto traffic = [](const BusCounter& counter) {
+    return BusTraffic{counter.bytes(), counter.pieces()};
+  };
+  switch (path) {
+    case BusPath::kCopyToDevice:
+      return traffic(copies().to_device);
+    case BusPath::kCopyToHost:
+      return traffic(copies().to_host);
+    case BusPath::kReadByKernel:
+      return traffic(simt::host_reads());
+    case BusPath::kWrittenByKernel:
+      break;
+  }
+  return traffic(simt::host_writes());
 }
 
 }  // namespace kvsieve::kernels::simt_

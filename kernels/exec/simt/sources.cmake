@@ -5,6 +5,7 @@ set(simt_executor_sources
   fiber.cpp
   grid.cpp
   order.cpp
+  pinned_memory.cpp
   queue.cpp
   runtime_simt.cpp
   static_shared.cpp

@@ -1,10 +1,15 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
+#include <numeric>
 #include <span>
+#include <stdexcept>
 #include <vector>
 
 #include "exec/device/runtime.h"
 #include "kernels/device/orders.h"
+#include "kvsieve/traces/error.h"
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 namespace {
@@ -66,6 +71,140 @@ TEST(DeviceRuntime, TheHostWaitsForAnEvent) {
   uploaded.synchronize();
   EXPECT_EQ(result, elements);
 }
+
+/// What crossed the bus since it was made.
+class Traffic {
+ public:
+  explicit Traffic(BusPath path) : m_path(path), m_before(*bus_traffic(path)) {}
+  [[nodiscard]] BusTraffic since() const {
+    const BusTraffic now = *bus_traffic(m_path);
+    return {now.bytes - m_before.bytes, now.pieces - m_before.pieces};
+  }
+
+ private:
+  BusPath m_path;
+  BusTraffic m_before;
+};
+
+PinnedBuffer<int> pinned_numbers(std::size_t count) {
+  PinnedBuffer<int> numbers(count);
+  std::iota(numbers.data(), numbers.data() + count, 1);
+  return numbers;
+}
+
+TEST(DeviceRuntime, PinnedMemoryIsAlignedAndMayBeEmpty) {
+  const PinnedBuffer<int> none(0);
+  EXPECT_EQ(none.size_bytes(), 0U);
+  const PinnedBuffer<char> one(1);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(one.data()) % 256, 0U);
+}
+
+TEST(DeviceRuntime, CopiesPiecesInAnyOrder) {
+  for_each_order([] {
+    Stream stream;
+    const PinnedBuffer<int> source = pinned_numbers(10);
+    const DeviceBuffer<int> target(6);
+    const CopyPiece pieces[] = {{target.data(), source.data() + 7, 2 * sizeof(int)},
+                                {nullptr, nullptr, 0},
+                                {target.data() + 5, source.data(), sizeof(int)},
+                                {target.data() + 2, source.data() + 2, 3 * sizeof(int)}};
+    const Traffic traffic(BusPath::kCopyToDevice);
+    copy_pieces_to_device(pieces, stream);
+    EXPECT_EQ(traffic.since(), (BusTraffic{6 * sizeof(int), 3}));
+    EXPECT_EQ(target.download(stream), (std::vector<int>{8, 9, 3, 4, 5, 1}));
+    copy_pieces_to_device({}, stream);
+    stream.synchronize();
+  });
+}
+
+TEST(DeviceRuntime, CountsCopiesByBytesAndPieces) {
+  Stream stream;
+  const PinnedBuffer<int> source = pinned_numbers(8);
+  const PinnedBuffer<int> back(8);
+  const DeviceBuffer<int> target(8);
+  const Traffic down(BusPath::kCopyToDevice);
+  const Traffic up(BusPath::kCopyToHost);
+  copy_to_device(target.data(), source.data(), source.size_bytes(), stream);
+  copy_to_device(target.data(), source.data(), 0, stream);
+  copy_on_device(target.data(), target.data() + 4, 8, stream);
+  copy_to_host(back.data(), target.data(), 12, stream);
+  copy_to_host(back.data() + 3, target.data(), 4, stream);
+  copy_to_host(back.data(), target.data(), 0, stream);
+  stream.synchronize();
+  EXPECT_EQ(down.since(), (BusTraffic{32, 1}));
+  EXPECT_EQ(up.since(), (BusTraffic{16, 2}));
+}
+
+TEST(DeviceRuntime, RunsWorkOfTheHostInTheOrderOfTheStream) {
+  for_each_order([] {
+    Stream stream;
+    const PinnedBuffer<int> staging = pinned_numbers(4);
+    const DeviceBuffer<int> source(4);
+    const DeviceBuffer<int> target(4);
+    copy_to_device(source.data(), staging.data(), staging.size_bytes(), stream);
+    copy_to_host(staging.data(), source.data(), staging.size_bytes(), stream);
+    run_on_host([&] { std::reverse(staging.data(), staging.data() + 4); }, stream);
+    copy_to_device(target.data(), staging.data(), staging.size_bytes(), stream);
+    EXPECT_EQ(target.download(stream), (std::vector<int>{4, 3, 2, 1}));
+  });
+}
+
+TEST(DeviceRuntime, WhatWorkOfTheHostThrowsComesOutOfTheNextSynchronize) {
+  Stream stream;
+  Stream other;
+  run_on_host([] { throw std::runtime_error("the host's own problem"); }, stream);
+  other.synchronize();
+  try {
+    stream.synchronize();
+    FAIL() << "nothing was thrown";
+  } catch (const std::runtime_error& error) {
+    EXPECT_STREQ(error.what(), "the host's own problem");
+  }
+  bool ran = false;
+  run_on_host([&] { ran = true; }, stream);
+  stream.synchronize();
+  EXPECT_TRUE(ran);
+}
+
+TEST(DeviceRuntime, EventsTellTimeOnAGpuOnly) {
+  Stream stream;
+  Event begin;
+  Event end;
+  const PinnedBuffer<int> source = pinned_numbers(1024);
+  const DeviceBuffer<int> target(1024);
+  begin.record(stream);
+  copy_to_device(target.data(), source.data(), source.size_bytes(), stream);
+  end.record(stream);
+  stream.synchronize();
+#ifdef KVSIEVE_TEST_SIMT
+  EXPECT_FALSE(end.microseconds_since(begin).has_value());
+#else
+  EXPECT_GT(end.microseconds_since(begin).value(), 0.0);
+#endif
+}
+
+TEST(DeviceRuntime, KernelsTrafficIsKnownOnSimtOnly) {
+#ifdef KVSIEVE_TEST_SIMT
+  EXPECT_TRUE(bus_traffic(BusPath::kReadByKernel).has_value());
+  EXPECT_TRUE(bus_traffic(BusPath::kWrittenByKernel).has_value());
+#else
+  EXPECT_FALSE(bus_traffic(BusPath::kReadByKernel).has_value());
+  EXPECT_FALSE(bus_traffic(BusPath::kWrittenByKernel).has_value());
+#endif
+}
+
+#ifdef KVSIEVE_TEST_SIMT
+TEST(DeviceRuntime, RefusesPiecesOutsidePinnedMemory) {
+  Stream stream;
+  const std::vector<int> pageable(4);
+  const PinnedBuffer<int> pinned(4);
+  const DeviceBuffer<int> target(4);
+  const CopyPiece from_pageable[] = {{target.data(), pageable.data(), 16}};
+  EXPECT_THROW(copy_pieces_to_device(from_pageable, stream), Error);
+  const CopyPiece too_long[] = {{target.data(), pinned.data() + 2, 12}};
+  EXPECT_THROW(copy_pieces_to_device(too_long, stream), Error);
+}
+#endif
 
 }  // namespace
 }  // namespace kvsieve::kernels::KVSIEVE_BACKEND_NS

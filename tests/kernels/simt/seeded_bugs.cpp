@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "exec/device/device.cuh"
+#include "exec/device/host_memory.cuh"
 #include "kvsieve/traces/error.h"
 
 namespace kvsieve::kernels::simt_ {
@@ -427,6 +428,54 @@ bool uninitialised_global(bool bug) {
   return out.download(stream)[1] == 4;
 }
 
+__global__ void double_from_host(const int* in, int* out) {
+  const auto four = read_host16(in + 4 * threadIdx.x);
+  for (unsigned i = 0; i < 4; ++i) {
+    out[4 * threadIdx.x + i] = 2 * four.values[i];
+  }
+}
+
+bool gives_doubled(const int* in, std::size_t count) {
+  Stream stream;
+  const DeviceBuffer<int> out(count);
+  launch<double_from_host>({{1}, {static_cast<unsigned>(count) / 4}}, stream, in, out.data());
+  return out.download(stream).back() == 2 * in[count - 1];
+}
+
+bool host_read_of_pageable_memory(bool bug) {
+  const std::vector<int> pageable = numbers(kThreads);
+  const PinnedBuffer<int> pinned(kThreads);
+  std::copy(pageable.begin(), pageable.end(), pinned.data());
+  return gives_doubled(bug ? pageable.data() : pinned.data(), kThreads);
+}
+
+bool host_read_overrun(bool bug) {
+  const PinnedBuffer<int> pinned(bug ? kThreads - 1 : kThreads);
+  std::iota(pinned.data(), pinned.data() + pinned.size(), 1);
+  return gives_doubled(pinned.data(), kThreads);
+}
+
+bool host_read_misaligned(bool bug) {
+  const PinnedBuffer<int> pinned(kThreads + 4);
+  std::iota(pinned.data(), pinned.data() + pinned.size(), 1);
+  return gives_doubled(pinned.data() + (bug ? 2 : 4), kThreads);
+}
+
+__global__ void double_to_host(const int* in, int* out) {
+  write_host(out + threadIdx.x, 2 * in[threadIdx.x]);
+}
+
+bool host_write_to_device_memory(bool bug) {
+  Stream stream;
+  const std::vector<int> input = numbers(kThreads);
+  const DeviceBuffer<int> in(std::span<const int>(input), stream);
+  const DeviceBuffer<int> out(kThreads);
+  const PinnedBuffer<int> pinned(kThreads);
+  launch<double_to_host>({{1}, {kThreads}}, stream, in.data(), bug ? out.data() : pinned.data());
+  stream.synchronize();
+  return pinned.data()[1] == 4;
+}
+
 bool too_much_shared_memory(bool bug) {
   constexpr std::size_t kLimit = 232448;
   return gives<double_all>({{1}, {kThreads}, bug ? kLimit + 1 : kLimit}, kThreads, [] {
@@ -532,6 +581,10 @@ const Case kCases[] = {
     {"missing_event", &missing_event},
     {"use_after_free", &use_after_free},
     {"uninitialised_global", &uninitialised_global},
+    {"host_read_of_pageable_memory", &host_read_of_pageable_memory},
+    {"host_read_overrun", &host_read_overrun},
+    {"host_read_misaligned", &host_read_misaligned},
+    {"host_write_to_device_memory", &host_write_to_device_memory},
     {"too_much_shared_memory", &too_much_shared_memory},
     {"too_many_threads", &too_many_threads},
 };

@@ -57,6 +57,14 @@ FINDS = {
     "uninitialised_static_shared": {"plain": WRONG, "thread": WRONG},
     "uninitialised_dynamic_shared": {"plain": WRONG, "address": WRONG, "thread": WRONG},
     "uninitialised_global": {"plain": WRONG, "address": WRONG, "thread": WRONG},
+    "host_read_of_pageable_memory": stopped(
+        rf"kernel double_from_host, block \(0,0,0\), {THREAD}, seeded_bugs.cpp:\d+: read of 16 "
+        r"bytes over the bus outside pinned host memory$"),
+    "host_read_overrun": stopped(r"thread \(15,0,0\), seeded_bugs.cpp:\d+: read of 16 bytes over "
+                                 r"the bus outside pinned host memory$"),
+    "host_read_misaligned": stopped("read of 16 bytes over the bus at a misaligned address$"),
+    "host_write_to_device_memory": stopped("write of 4 bytes over the bus outside pinned host "
+                                           "memory$"),
     "signed_overflow": {"address": report("signed integer overflow")},
     # Divergence. The message names the line of the barrier or operation.
     "divergent_barrier": stopped(r"kernel divergent_barrier<true>, block \(0,0,0\): thread "
