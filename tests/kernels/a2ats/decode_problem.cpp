@@ -179,7 +179,16 @@ std::vector<std::int64_t> DecodeProblem::codes(const Layer& layer, std::int64_t 
   return result;
 }
 
-ExpectedStep DecodeProblem::expected(std::int64_t l, std::int64_t step) const {
+ExpectedStep DecodeProblem::expected(std::int64_t layer, std::int64_t step) const {
+  return attend_at(layer, step, m_item.prompt_tokens + step);
+}
+
+Matrix DecodeProblem::release_output(std::int64_t layer, std::int64_t step) const {
+  return attend_at(layer, step, m_item.distance).output;
+}
+
+ExpectedStep DecodeProblem::attend_at(std::int64_t l, std::int64_t step,
+                                      std::int64_t position) const {
   const Layer& layer = m_layers[static_cast<std::size_t>(l)];
   const std::int64_t d = m_item.head_dim;
   const std::int64_t i = m_item.prompt_tokens + step;
@@ -220,7 +229,8 @@ ExpectedStep DecodeProblem::expected(std::int64_t l, std::int64_t step) const {
     }
     for (std::int64_t g = 0; g < m_item.group; ++g) {
       const std::int64_t row = h * m_item.group + g;
-      const Matrix query = reference_rope(rows_of(layer.q.exact(row), 3 + step, 1), i, m_rope);
+      const Matrix query =
+          reference_rope(rows_of(layer.q.exact(row), 3 + step, 1), position, m_rope);
       const Matrix scores = reference_scores(query, keys, m_attention);
       double total = 0.0;
       for (std::int64_t j = 0; j <= i; ++j) {

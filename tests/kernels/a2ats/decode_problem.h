@@ -52,6 +52,9 @@ class DecodeProblem {
   [[nodiscard]] std::vector<RetrievalLayer> layers() const;
   [[nodiscard]] RetrievalEngineOptions options(Placement placement, Schedule schedule) const;
   [[nodiscard]] ExpectedStep expected(std::int64_t layer, std::int64_t step) const;
+  /// [Hq, d] what the published throughput path makes of the same tokens: queries at the constant
+  /// distance against keys at their positions.
+  [[nodiscard]] Matrix release_output(std::int64_t layer, std::int64_t step) const;
 
  private:
   struct Layer {
@@ -61,6 +64,9 @@ class DecodeProblem {
     std::vector<float> codewords;  ///< [Hkv, C, d]
     std::vector<float> factors;    ///< [Hkv, d, d], lower triangular
   };
+  /// The step with queries rotated to `position` for the final attention.
+  [[nodiscard]] ExpectedStep attend_at(std::int64_t layer, std::int64_t step,
+                                       std::int64_t position) const;
   /// The codes of all T tokens of a KV head, by A2ATS eq. 14.
   [[nodiscard]] std::vector<std::int64_t> codes(const Layer& layer, std::int64_t kv_head) const;
 
