@@ -1,5 +1,6 @@
 #include <array>
 
+#include "exec/cpu/simd.h"
 #include "kvsieve/kernels/dense_attention.h"
 #include "kvsieve/kernels/score_lookup.h"
 
@@ -35,9 +36,8 @@ void score_table(MatrixView<const float> queries, const HeadKeys& codewords,
 
 void lookup_scores(std::span<const float> table, std::span<const std::uint16_t> codes,
                    std::span<float> scores) {
-  for (std::size_t j = 0; j < codes.size(); ++j) {
-    scores[j] = table[codes[j]];
-  }
+  simd().look_up(table.data(), codes.data(), static_cast<std::int64_t>(codes.size()),
+                 scores.data());
 }
 
 ScoreErrorSums score_error(std::span<const float> exact, std::span<const float> approximate) {

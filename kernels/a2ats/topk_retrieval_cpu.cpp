@@ -1,43 +1,56 @@
-#include <algorithm>
-#include <cmath>
-#include <iterator>
-
-#include "exec/cpu/radix_select.h"
 #include "kvsieve/kernels/topk_retrieval.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "a2ats/token_mask.h"
+#include "exec/cpu/scratch.h"
 
 namespace kvsieve::kernels {
 
 std::int64_t select_top(std::span<const float> scores, TokenRange range, std::int64_t k,
                         std::vector<std::int32_t>& selected) {
-  selected.clear();
   k = std::min(k, range.size());
   if (k <= 0) {
+    selected.clear();
     return 0;
   }
-  thread_local std::vector<std::uint32_t> keys;
-  keys.resize(static_cast<std::size_t>(range.size()));
-  std::transform(scores.begin() + range.begin, scores.begin() + range.end, keys.begin(),
-                 [](float x) { return std::isnan(x) ? 0U : rank_key(x); });
-  const RankThreshold threshold = select_threshold(keys, k);
-  const std::int64_t ties = std::count(keys.begin(), keys.end(), threshold.key);
-  std::int64_t older_ties = ties - threshold.ties;
-  for (std::size_t j = 0; j < keys.size(); ++j) {
-    if (keys[j] > threshold.key || (keys[j] == threshold.key && older_ties-- <= 0)) {
-      selected.push_back(static_cast<std::int32_t>(range.begin + static_cast<std::int64_t>(j)));
-    }
-  }
+  const auto count = static_cast<std::size_t>(range.size());
+  const auto word_count = static_cast<std::size_t>(token_mask_words(range.size()));
+  Scratch<std::uint32_t> keys(count);
+  Scratch<std::uint64_t> words(word_count);
+  rank_scores(scores.subspan(static_cast<std::size_t>(range.begin), count), keys.data());
+  const std::int64_t ties = mask_top_keys({keys.data(), count}, k, words.data());
+  selected.resize(static_cast<std::size_t>(k + kListSlack));
+  list_mask({words.data(), word_count}, range.begin, selected.data());
+  selected.resize(static_cast<std::size_t>(k));
   return ties;
 }
 
 void unite(std::span<const std::vector<std::int32_t>> sets, std::vector<std::int32_t>& merged) {
-  thread_local std::vector<std::int32_t> longer;
-  merged.clear();
+  std::int32_t first = std::numeric_limits<std::int32_t>::max();
+  std::int32_t last = -1;
   for (const std::vector<std::int32_t>& set : sets) {
-    longer.clear();
-    std::set_union(merged.begin(), merged.end(), set.begin(), set.end(),
-                   std::back_inserter(longer));
-    merged.swap(longer);
+    if (!set.empty()) {
+      first = std::min(first, set.front());
+      last = std::max(last, set.back());
+    }
   }
+  if (last < 0) {
+    merged.clear();
+    return;
+  }
+  const auto word_count = static_cast<std::size_t>(token_mask_words(last - first + 1));
+  Scratch<std::uint64_t> words(word_count);
+  std::fill_n(words.data(), word_count, std::uint64_t{0});
+  std::size_t most = 0;
+  for (const std::vector<std::int32_t>& set : sets) {
+    mark_tokens(set, first, words.data());
+    most += set.size();
+  }
+  merged.resize(most + static_cast<std::size_t>(kListSlack));
+  merged.resize(
+      static_cast<std::size_t>(list_mask({words.data(), word_count}, first, merged.data())));
 }
 
 std::int64_t common_tokens(std::span<const std::int32_t> a, std::span<const std::int32_t> b) {

@@ -108,6 +108,12 @@ struct SimdOps {
   /// more.
   std::int64_t (*indices_above)(const std::uint32_t* keys, std::int64_t n, std::uint32_t key,
                                 std::int64_t ties, std::int32_t first_index, std::int32_t* out);
+  /// Bit i % 64 of words[i / 64] tells whether keys[i] is `key` or more; i < n, the rest of the
+  /// last word is zero.
+  void (*mask_at_least)(const std::uint32_t* keys, std::int64_t n, std::uint32_t key,
+                        std::uint64_t* words);
+  /// out[i] = table[codes[i]], i < n, of numbers of 32 bits.
+  void (*look_up)(const void* table, const std::uint16_t* codes, std::int64_t n, void* out);
 
   std::int64_t lanes;  ///< floats of a vector
   /// Takes one block of tokens into running softmax attention (exec/cpu/decode_block.h).

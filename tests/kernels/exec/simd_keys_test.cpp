@@ -146,6 +146,44 @@ TEST_P(SimdKeys, IndicesAboveTakeTheFirstTies) {
   }
 }
 
+TEST_P(SimdKeys, MaskAtLeastHasABitAKey) {
+  // Beyond two words, with rests of every length.
+  for (std::int64_t n = 0; n <= 2 * 64 + kLongest; ++n) {
+    const Keys keys = few_values(n, 5);
+    for (const std::uint32_t key : {0U, 1U, 0x80000000U, 0x80000001U, kLargest}) {
+      std::vector<std::uint64_t> words(static_cast<std::size_t>((n + 63) / 64 + 1), 99);
+      ops.mask_at_least(keys.data(), n, key, words.data());
+      std::vector<std::uint64_t> expected(words.size() - 1);
+      for (std::size_t i = 0; i < keys.size(); ++i) {
+        if (keys[i] >= key) {
+          expected[i / 64] |= std::uint64_t{1} << (i % 64);
+        }
+      }
+      expected.push_back(99);
+      ASSERT_EQ(words, expected) << n << " keys";
+    }
+  }
+}
+
+TEST_P(SimdKeys, LookUpTakesEveryEntryByItsCode) {
+  std::vector<float> table(65536);
+  for (std::size_t m = 0; m < table.size(); ++m) {
+    table[m] = static_cast<float>(m) - 1000.5F;
+  }
+  std::mt19937 generator(6);
+  std::vector<std::uint16_t> codes{65535, 0};
+  for (std::int64_t n = 0; n <= kLongest; ++n) {
+    std::vector<float> out(static_cast<std::size_t>(n + 1), 7.0F);
+    ops.look_up(table.data(), codes.data(), n, out.data());
+    for (std::int64_t i = 0; i < n; ++i) {
+      const auto slot = static_cast<std::size_t>(i);
+      ASSERT_EQ(out[slot], table[codes[slot]]);
+    }
+    ASSERT_EQ(out.back(), 7.0F);
+    codes.push_back(static_cast<std::uint16_t>(generator()));
+  }
+}
+
 std::vector<const SimdOps*> supported() {
   const SimdList list = simd_supported();
   return {list.items, list.items + list.count};

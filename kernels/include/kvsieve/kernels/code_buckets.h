@@ -29,7 +29,8 @@ void build_buckets(std::span<const std::uint16_t> codes, TokenRange range, std::
 
 /// Replaces `selected` by the top k tokens of `range` under scores table[codes[j]]: exactly what
 /// select_top(lookup_scores(...)) selects (score descending, then the most recent; several codes
-/// may have the same score), in O(C + k + range.end - buckets.range.end).
+/// may have the same score), in O(C + k + range.end - buckets.range.end) and one pass over a bit a
+/// token, which puts them in order.
 /// @param table [C] @param codes by token, at least range.end
 /// @param range begins where the buckets begin and ends at or behind their end
 /// @return tokens in the range whose score equals the k-th, 0 if k is 0
