@@ -52,20 +52,34 @@ class HotBuffer {
   /// @param slots >= 0 @param tokens that may ever be wanted
   HotBuffer(std::int64_t slots, std::int64_t tokens, HotPolicy policy);
 
-  /// Serves a step's tokens, ascending. Reuses the memory of `step`.
+  /// Serves a step's tokens, ascending. Reuses the memory of `step`. It takes time for the tokens
+  /// alone, not for the slots.
   void serve(std::span<const std::int32_t> wanted, HotStep& step);
 
  private:
   struct Slot {
     std::int32_t token = -1;
-    std::int64_t last_use = -1;
-    std::int64_t uses = 0;
+    std::int32_t uses = 0;
+    // Neighbours in its queue.
+    std::int32_t before = -1;
+    std::int32_t after = -1;
   };
+  /// Slots by last use, then token: a step's tokens join at the end in ascending order.
+  struct Queue {
+    std::int32_t first = -1;
+    std::int32_t last = -1;
+  };
+
+  Queue& queue_of(const Slot& slot);
+  void append(std::int32_t slot);
+  void unlink(std::int32_t slot);
+  std::int32_t take_slot(std::size_t& lowest);
+
   std::vector<Slot> m_slots;
   std::vector<std::int32_t> m_slot_of;  ///< by token, -1 if not cached
-  std::vector<std::int32_t> m_victims;  ///< kept from step to step
+  std::vector<Queue> m_queues;          ///< LRU: one; LFU: by uses
   HotPolicy m_policy;
-  std::int64_t m_step = 0;
+  std::int64_t m_filled = 0;  ///< slots [0, m_filled) hold tokens
 };
 
 /// Work of gathering `rows` rows: each read from host memory once and written once.
