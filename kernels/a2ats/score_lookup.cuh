@@ -10,10 +10,11 @@
 // and c + 64 of 128 and the half's rows, all sums in registers. Slices of 16 channels of the
 // codewords travel by cp.async, kStages - 1 ahead of the computation; a codeword's slice takes an
 // odd number of 16-byte vectors in shared memory, so that a quarter-warp's loads hit different
-// banks. Rows lie in shared memory whole and are read by all lanes at once. Channels are added in
-// ascending order with fused multiply-add: a table entry does not depend on its tile, on the other
-// rows or on the batch. Bytes a block: 128 d codeword elements, 4 d a row, 4 written a row and
-// codeword. Limits: d a multiple of 16 up to 256, C up to 65536.
+// banks. Rows lie in shared memory whole and are read by all lanes at once.
+// Channels are added in ascending order with fused multiply-add: a table entry does not depend on
+// its tile, on the other rows or on the batch.
+// Bytes a block: 128 d codeword elements, 4 d a row, 4 written a row and codeword.
+// Limits: d a multiple of 16 up to 256, C up to 65536.
 //
 // Layout of lookup_scores_kernel: a block has kLookupTokens tokens of one segment; a thread takes
 // every kLookupThreads-th of them, so that a warp reads and writes neighbours. The group's tables
@@ -93,6 +94,7 @@ __global__ void __launch_bounds__(kTableThreads)
     score_table_kernel(TableProblem problem, const T* codewords) {
   using Stages = TableStages<T>;
   constexpr int kHalfRows = Rows / 2;
+  constexpr int kSize = Vector16<T>::kSize;
   __shared__ TableShared<T, Rows> shared;
   const unsigned tile = blockIdx.x % problem.codeword_blocks;
   const unsigned row_tile = blockIdx.x / problem.codeword_blocks % problem.row_blocks;
@@ -134,18 +136,20 @@ __global__ void __launch_bounds__(kTableThreads)
     __pipeline_commit();
     const T* stage = shared.stages[slice % Stages::kStages];
 #pragma unroll
-    for (int t = 0; t < kTableSlice; t += 4) {
-      float c[2][4];
-      load4(stage + own * Stages::kStride + t, c[0]);
-      load4(stage + (own + kTableThreads / 2) * Stages::kStride + t, c[1]);
+    for (int t = 0; t < kTableSlice; t += kSize) {
+      const Vector16<T> low = load16(stage + own * Stages::kStride + t);
+      const Vector16<T> high = load16(stage + (own + kTableThreads / 2) * Stages::kStride + t);
 #pragma unroll
       for (int r = 0; r < kHalfRows; ++r) {
-        float q[4];
-        load4(&shared.rows[own_row + r][slice * kTableSlice + t], q);
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          sums[0][r] = fmaf(q[i], c[0][i], sums[0][r]);
-          sums[1][r] = fmaf(q[i], c[1][i], sums[1][r]);
+        for (int piece = 0; piece < kSize; piece += 4) {
+          float q[4];
+          load4(&shared.rows[own_row + r][slice * kTableSlice + t + piece], q);
+#pragma unroll
+          for (int i = 0; i < 4; ++i) {
+            sums[0][r] = fmaf(q[i], to_float(low.values[piece + i]), sums[0][r]);
+            sums[1][r] = fmaf(q[i], to_float(high.values[piece + i]), sums[1][r]);
+          }
         }
       }
     }
