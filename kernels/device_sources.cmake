@@ -1,5 +1,6 @@
 # The device sources: exec/simt compiles them with the host compiler, exec/cuda with nvcc.
 set(device_sources
+  a2ats/code_buckets.cu
   a2ats/score_lookup.cu
   a2ats/topk_retrieval.cu
   a2ats/windowed_rope.cu
