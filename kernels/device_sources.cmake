@@ -1,8 +1,12 @@
 # The device sources: exec/simt compiles them with the host compiler, exec/cuda with nvcc.
 set(device_sources
+  a2ats/code_buckets.cu
   a2ats/codeword_table.cu
   a2ats/key_encoding.cu
+  a2ats/score_lookup.cu
   a2ats/step_messages.cu
+  a2ats/topk_retrieval.cu
+  a2ats/windowed_rope.cu
   adakv/budget_allocation.cu
   adakv/cache_compaction.cu
   adakv/eviction_loss.cu

@@ -1,13 +1,13 @@
 #pragma once
-// The kernels of topk_retrieval.h and code_buckets.h: each query head's top K into a bit mask of
-// its group, and the masks into lists.
+// The kernels of topk_retrieval.h: each query head's top K into a bit mask of its group, and the
+// masks into lists.
 
 #include <cstddef>
 #include <cstdint>
 
+#include "adakv/radix_select_shape.h"
 #include "exec/device/launch_config.h"
 #include "exec/device/runtime.h"
-#include "kvsieve/kernels/code_buckets.h"
 #include "kvsieve/kernels/topk_retrieval.h"
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
@@ -38,51 +38,16 @@ struct TopKRetrievalArgs {
   const std::int32_t* head_k = nullptr;
   RetrievedMask mask;
   void* workspace = nullptr;  ///< topk_retrieval_workspace_bytes(), aligned to 16 bytes
+  /// Tokens that a block reads, a positive multiple of 4. Ranges of one chunk take one launch.
+  std::int64_t chunk_tokens = kSelectChunkTokens;
 };
 
 [[nodiscard]] std::size_t topk_retrieval_workspace_bytes(const TopKRetrievalArgs& args);
+/// A block for each chunk of each query head.
+[[nodiscard]] LaunchConfig topk_retrieval_config(const TopKRetrievalArgs& args);
 /// select_top for every query head and the union over each group, exactly. Deterministic.
+/// Throws Error(kUsage) for shapes outside the limits.
 void topk_retrieval(const TopKRetrievalArgs& args, Stream& stream);
-
-/// CodeBuckets of every segment, in device memory.
-struct DeviceCodeBuckets {
-  TokenRange range;                 ///< the tokens in the buckets, the same for all segments
-  std::int32_t* offsets = nullptr;  ///< [S, C + 1]
-  std::int32_t* tokens = nullptr;   ///< [S, stride]
-  std::int64_t stride = 0;          ///< >= range.size()
-};
-
-struct BuildBucketsArgs {
-  const std::uint16_t* codes = nullptr;  ///< [S, codes_stride] by token, each < C
-  std::int64_t codes_stride = 0;
-  std::int64_t segments = 0;
-  std::int64_t codeword_count = 0;  ///< C, 1 to 65536
-  DeviceCodeBuckets buckets;        ///< range is read, the arrays are written
-  void* workspace = nullptr;        ///< build_buckets_workspace_bytes(), aligned to 16 bytes
-};
-[[nodiscard]] std::size_t build_buckets_workspace_bytes(const BuildBucketsArgs& args);
-/// build_buckets for every segment, exactly: a stable counting sort without order-dependent
-/// atomics.
-void build_buckets(const BuildBucketsArgs& args, Stream& stream);
-
-struct BucketRetrievalArgs {
-  const float* table = nullptr;          ///< [S, G, C]
-  const std::uint16_t* codes = nullptr;  ///< [S, codes_stride] by token
-  std::int64_t codes_stride = 0;
-  std::int64_t segments = 0;
-  std::int64_t group = 1;
-  std::int64_t codeword_count = 0;
-  DeviceCodeBuckets buckets;
-  TokenRange range;    ///< eligible tokens; begins with the buckets, ends at or behind their end
-  std::int64_t k = 0;  ///< K a query head
-  const std::int32_t* head_k = nullptr;  ///< as in TopKRetrievalArgs
-  RetrievedMask mask;
-  void* workspace = nullptr;  ///< bucket_retrieval_workspace_bytes(), aligned to 16 bytes
-};
-[[nodiscard]] std::size_t bucket_retrieval_workspace_bytes(const BucketRetrievalArgs& args);
-/// The same masks as lookup_scores and topk_retrieval, from C table entries a query head: only the
-/// boundary's codes are expanded to choose among them.
-void bucket_retrieval(const BucketRetrievalArgs& args, Stream& stream);
 
 /// Lists of tokens, one a segment, in fixed slots: segment s has tokens[s * capacity + i] for
 /// i < counts[s], ascending.

@@ -24,7 +24,7 @@ struct RotateRowsArgs {
 
 /// A thread a pair and row.
 [[nodiscard]] LaunchConfig rotate_rows_config(const RotateRowsArgs& args);
-/// rotate_to_distance on the device, bit for bit but for fused multiply-add.
+/// rotate_to_distance on the device, bit for bit where the host does not fuse multiply and add.
 /// Throws Error(kUsage) for a rope_dim that is odd or beyond d.
 void rotate_rows(const RotateRowsArgs& args, Stream& stream);
 

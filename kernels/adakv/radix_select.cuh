@@ -4,8 +4,8 @@
 // The idea: scores map to unsigned keys that order as they do (rank_key). Three passes over the
 // row count digits of 11, 11 and 10 bits; the digit in which the k-th largest key lies narrows the
 // next pass to the keys that share it. Counts are integers, so no order of blocks, warps or atomics
-// changes a result. Ties go to the lower token: a visit in order carries how many equal keys it
-// has passed.
+// changes a result. Ties go to the lower or to the higher tokens: a visit in order carries how many
+// equal keys it has passed.
 //
 // Layout: a block of kSelectThreads threads reads a chunk of a row. Rows begin anywhere: places
 // are counted from the 16-byte boundary at or before the row's first token, so that every load
@@ -29,9 +29,17 @@ inline constexpr int kSelectUnroll = 4;
 inline constexpr unsigned kTile = kSelectThreads * kVector;
 inline constexpr unsigned kTileGroup = kTile * kSelectUnroll;
 
+/// A score that may be NaN, which ranks below every number.
+struct AnyScore {
+  float value;
+};
+
 /// The key of a score, or a key as it is.
 __device__ inline unsigned to_key(float score) {
   return rank_key(score);
+}
+__device__ inline unsigned to_key(AnyScore score) {
+  return score.value != score.value ? 0U : rank_key(score.value);
 }
 __device__ inline unsigned to_key(unsigned key) {
   return key;
@@ -213,11 +221,93 @@ __device__ inline Rank none_or_all(unsigned k) {
   return k == 0 ? Rank{0xffffffffU, 0} : Rank{0, k};
 }
 
+/// Rank after `Pass` among keys that the block visits alone: for_each(visit) calls visit(key,
+/// count) for the keys that this thread reads, each of which stands for `count` equal ones.
+template <int Pass, class ForEach>
+__device__ inline Rank select_digit(Rank rank, SelectShared& shared, ForEach for_each) {
+  clear_histogram(shared.histogram);
+  __syncthreads();
+  for_each([&](unsigned key, unsigned count) {
+    if (Digit<Pass>::follows(key, rank.prefix)) {
+      atomicAdd(&shared.histogram[Digit<Pass>::of(key)], count);
+    }
+  });
+  __syncthreads();
+  return find_digit<Pass>(shared.histogram, rank, shared);
+}
+
+/// The rank of the k-th largest of those keys, 1 <= k <= their number. shared.histogram is left as
+/// the last pass's.
+template <class ForEach>
+__device__ inline Rank select_key(unsigned k, SelectShared& shared, ForEach for_each) {
+  Rank rank{0, k};
+  rank = select_digit<0>(rank, shared, for_each);
+  rank = select_digit<1>(rank, shared, for_each);
+  return select_digit<2>(rank, shared, for_each);
+}
+
+/// The rank of the k-th largest key of a row that the block reads alone.
+template <class T>
+__device__ inline Rank select_in_block(const RowChunk<T>& row, unsigned k, SelectShared& shared) {
+  return select_key(k, shared, [&](auto visit) {
+    for_each_key(row, [&](unsigned key, unsigned) { visit(key, 1U); });
+  });
+}
+
+/// Keys that equal the one that the last pass found, from that pass's histogram.
+__device__ inline unsigned equal_keys(const unsigned* histogram, Rank threshold) {
+  return histogram[Digit<kSelectPasses - 1>::of(threshold.prefix)];
+}
+
+/// The row's rank after `Pass`, from that pass's histogram. Every block of the row finds the same;
+/// the one of chunk 0 notes it for the next launch.
+/// @param row_histogram [kSelectRowBins] @param row_ranks [kSelectPasses]
+template <int Pass>
+__device__ inline Rank narrow_row(const unsigned* row_histogram, Rank* row_ranks, unsigned chunk,
+                                  unsigned k, SelectShared& shared) {
+  Rank before{0, k};
+  if constexpr (Pass > 0) {
+    before = row_ranks[Pass - 1];
+  }
+  const Rank rank = find_digit<Pass>(row_histogram + Digit<Pass>::kRowOffset, before, shared);
+  if (chunk == 0 && threadIdx.x == 0) {
+    row_ranks[Pass] = rank;
+  }
+  return rank;
+}
+
+/// Adds the digits of one chunk to its row's histogram: what a launch does for `Pass`.
+template <int Pass, class T>
+__device__ inline void count_chunk_digits(const RowChunk<T>& row_chunk, unsigned* row_histogram,
+                                          Rank* row_ranks, unsigned chunk, unsigned k,
+                                          SelectShared& shared) {
+  clear_histogram(shared.histogram);
+  unsigned prefix = 0;
+  if constexpr (Pass > 0) {
+    prefix = narrow_row<Pass - 1>(row_histogram, row_ranks, chunk, k, shared).prefix;
+  }
+  __syncthreads();
+  count_digits<Pass>(row_chunk, prefix, shared.histogram);
+  __syncthreads();
+  flush_histogram<Pass>(shared.histogram, row_histogram);
+}
+
 /// Keys of a chunk, or of all chunks before one, against a threshold.
 struct RankCounts {
   unsigned above;
   unsigned equal;
 };
+
+/// How the chunk's keys that this thread reads stand to a threshold.
+template <class T>
+__device__ inline RankCounts chunk_ranks(const RowChunk<T>& chunk, unsigned threshold) {
+  RankCounts counts{0, 0};
+  for_each_key(chunk, [&](unsigned key, unsigned) {
+    counts.above += key > threshold ? 1U : 0U;
+    counts.equal += key == threshold ? 1U : 0U;
+  });
+  return counts;
+}
 
 /// Both numbers summed over the block; the caller synchronises before shared is used again.
 __device__ inline RankCounts block_total(RankCounts mine, SelectShared& shared) {
@@ -227,12 +317,37 @@ __device__ inline RankCounts block_total(RankCounts mine, SelectShared& shared) 
   return {static_cast<unsigned>(total), static_cast<unsigned>(total >> 32U)};
 }
 
+/// Sums of the chunks before `chunk` of a row; the caller synchronises before shared is used again.
+__device__ inline RankCounts counts_before(const RankCounts* chunk_counts, unsigned chunk,
+                                           SelectShared& shared) {
+  RankCounts before{0, 0};
+  for (unsigned earlier = threadIdx.x; earlier < chunk; earlier += kSelectThreads) {
+    before.above += chunk_counts[earlier].above;
+    before.equal += chunk_counts[earlier].equal;
+  }
+  return block_total(before, shared);
+}
+
+/// Which of the keys that equal a threshold are selected: those before which [first, last) others
+/// are in the row.
+struct TakenTies {
+  unsigned first;
+  unsigned last;
+};
+__device__ inline TakenTies lower_ties(Rank threshold) {
+  return {0, threshold.rank};
+}
+/// @param equal keys of the row that equal the threshold
+__device__ inline TakenTies higher_ties(Rank threshold, unsigned equal) {
+  return {equal - threshold.rank, equal};
+}
+
 /// Calls visit(place, selected, position) for every token of the chunk; `position` counts the
 /// selected tokens of the row before it. `before` counts the chunks before this one. Synchronises
 /// behind the last visit.
 template <class T, class Visit>
-__device__ inline void for_each_ranked(const RowChunk<T>& chunk, Rank threshold, RankCounts before,
-                                       SelectShared& shared, Visit visit) {
+__device__ inline void for_each_ranked(const RowChunk<T>& chunk, unsigned threshold, TakenTies ties,
+                                       RankCounts before, SelectShared& shared, Visit visit) {
   for (unsigned group = chunk.begin; group < chunk.last; group += kTileGroup) {
     KeyVector vectors[kSelectUnroll];
 #pragma unroll
@@ -251,8 +366,8 @@ __device__ inline void for_each_ranked(const RowChunk<T>& chunk, Rank threshold,
 #pragma unroll
       for (unsigned i = 0; i < kVector; ++i) {
         if ((vector.valid >> i & 1U) != 0) {
-          packed += vector.keys[i] > threshold.prefix ? 1U : 0U;
-          packed += vector.keys[i] == threshold.prefix ? 1U << 16U : 0U;
+          packed += vector.keys[i] > threshold ? 1U : 0U;
+          packed += vector.keys[i] == threshold ? 1U << 16U : 0U;
         }
       }
       unsigned total = 0;
@@ -262,10 +377,11 @@ __device__ inline void for_each_ranked(const RowChunk<T>& chunk, Rank threshold,
 #pragma unroll
       for (unsigned i = 0; i < kVector; ++i) {
         if ((vector.valid >> i & 1U) != 0) {
-          const bool greater = vector.keys[i] > threshold.prefix;
-          const bool tied = vector.keys[i] == threshold.prefix;
+          const bool greater = vector.keys[i] > threshold;
+          const bool tied = vector.keys[i] == threshold;
+          const unsigned taken = min(max(equal, ties.first), ties.last) - ties.first;
           visit(group + static_cast<unsigned>(u) * kTile + kVector * threadIdx.x + i,
-                greater || (tied && equal < threshold.rank), above + min(equal, threshold.rank));
+                greater || (tied && equal >= ties.first && equal < ties.last), above + taken);
           above += greater ? 1U : 0U;
           equal += tied ? 1U : 0U;
         }

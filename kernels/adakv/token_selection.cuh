@@ -100,10 +100,12 @@ __device__ inline void write_keys(const SelectionParams& params, std::int64_t un
   constexpr unsigned kFirstStage = 0xffffffffU;
   const float* norms = params.norms + unit * params.norms_stride;
   unsigned* keys = params.keys + unit * params.key_stride;
-  for_each_ranked(chunk, threshold, before, shared, [&](unsigned place, bool selected, unsigned) {
-    const unsigned token = place - chunk.shift;
-    keys[token] = selected ? kFirstStage : rank_key(__fmul_rn(chunk.base[place], norms[token]));
-  });
+  for_each_ranked(chunk, threshold.prefix, lower_ties(threshold), before, shared,
+                  [&](unsigned place, bool selected, unsigned) {
+                    const unsigned token = place - chunk.shift;
+                    keys[token] = selected ? kFirstStage
+                                           : rank_key(__fmul_rn(chunk.base[place], norms[token]));
+                  });
 }
 
 /// Writes the selected tokens of a chunk, and the protected ones beside the row's ends.
@@ -114,12 +116,13 @@ __device__ inline void write_kept(const SelectionParams& params, std::int64_t un
   std::int32_t* sinks = params.kept + params.offsets[unit];
   std::int32_t* candidates = sinks + params.sinks;
   std::int32_t* window = candidates + kept_candidates(params, unit);
-  for_each_ranked(
-      chunk, threshold, before, shared, [&](unsigned place, bool selected, unsigned position) {
-        if (selected) {
-          candidates[position] = static_cast<std::int32_t>(params.sinks + place - chunk.shift);
-        }
-      });
+  for_each_ranked(chunk, threshold.prefix, lower_ties(threshold), before, shared,
+                  [&](unsigned place, bool selected, unsigned position) {
+                    if (selected) {
+                      candidates[position] =
+                          static_cast<std::int32_t>(params.sinks + place - chunk.shift);
+                    }
+                  });
   if (index == 0) {
     for (std::int64_t j = threadIdx.x; j < params.sinks; j += kSelectThreads) {
       sinks[j] = static_cast<std::int32_t>(j);
@@ -132,27 +135,14 @@ __device__ inline void write_kept(const SelectionParams& params, std::int64_t un
   }
 }
 
-template <int Pass, class T>
-__device__ inline Rank select_digit_in_block(const RowChunk<T>& row, Rank rank,
-                                             SelectShared& shared) {
-  clear_histogram(shared.histogram);
-  __syncthreads();
-  count_digits<Pass>(row, rank.prefix, shared.histogram);
-  __syncthreads();
-  return find_digit<Pass>(shared.histogram, rank, shared);
-}
-
 /// The threshold of the k best tokens of a row that the block reads alone.
 template <class T>
-__device__ inline Rank select_in_block(const RowChunk<T>& row, unsigned k, unsigned m,
-                                       SelectShared& shared) {
+__device__ inline Rank threshold_in_block(const RowChunk<T>& row, unsigned k, unsigned m,
+                                          SelectShared& shared) {
   if (takes_none_or_all(k, m)) {
     return none_or_all(k);
   }
-  Rank rank{0, k};
-  rank = select_digit_in_block<0>(row, rank, shared);
-  rank = select_digit_in_block<1>(row, rank, shared);
-  return select_digit_in_block<2>(row, rank, shared);
+  return select_in_block(row, k, shared);
 }
 
 /// Everything of a unit whose row is one chunk.
@@ -162,33 +152,15 @@ __global__ void __launch_bounds__(kSelectThreads) select_rows(SelectionParams pa
   const std::int64_t unit = blockIdx.x;
   const RowChunk<float> scores = stage_chunk<Stage::kOnly>(params, unit, 0);
   constexpr Stage kStage = Critical ? Stage::kFirst : Stage::kOnly;
-  Rank threshold = select_in_block(scores, tokens_of<kStage>(params, unit), params.m, shared);
+  Rank threshold = threshold_in_block(scores, tokens_of<kStage>(params, unit), params.m, shared);
   if constexpr (Critical) {
     write_keys(params, unit, scores, threshold, {0, 0}, shared);
     const RowChunk<unsigned> keys = stage_chunk<Stage::kSecond>(params, unit, 0);
-    threshold = select_in_block(keys, tokens_of<Stage::kSecond>(params, unit), params.m, shared);
+    threshold = threshold_in_block(keys, tokens_of<Stage::kSecond>(params, unit), params.m, shared);
     write_kept(params, unit, 0, keys, threshold, {0, 0}, shared);
   } else {
     write_kept(params, unit, 0, scores, threshold, {0, 0}, shared);
   }
-}
-
-/// The unit's rank after `Pass`, from that pass's histogram. Every block of the unit finds the
-/// same; the one of chunk 0 notes it for the next launch.
-template <int Pass, Stage S>
-__device__ inline Rank narrow_row(const SelectionParams& params, std::int64_t unit, unsigned chunk,
-                                  unsigned k, SelectShared& shared) {
-  Rank* ranks = params.ranks + unit * kSelectPasses;
-  Rank before{0, k};
-  if constexpr (Pass > 0) {
-    before = ranks[Pass - 1];
-  }
-  const unsigned* histogram = stage_histogram<S>(params, unit) + Digit<Pass>::kRowOffset;
-  const Rank rank = find_digit<Pass>(histogram, before, shared);
-  if (chunk == 0 && threadIdx.x == 0) {
-    ranks[Pass] = rank;
-  }
-  return rank;
 }
 
 template <int Pass, Stage S>
@@ -200,15 +172,8 @@ __global__ void __launch_bounds__(kSelectThreads) count_row_digits(SelectionPara
   if (takes_none_or_all(k, params.m)) {
     return;
   }
-  clear_histogram(shared.histogram);
-  unsigned prefix = 0;
-  if constexpr (Pass > 0) {
-    prefix = narrow_row<Pass - 1, S>(params, unit, chunk, k, shared).prefix;
-  }
-  __syncthreads();
-  count_digits<Pass>(stage_chunk<S>(params, unit, chunk), prefix, shared.histogram);
-  __syncthreads();
-  flush_histogram<Pass>(shared.histogram, stage_histogram<S>(params, unit));
+  count_chunk_digits<Pass>(stage_chunk<S>(params, unit, chunk), stage_histogram<S>(params, unit),
+                           params.ranks + unit * kSelectPasses, chunk, k, shared);
 }
 
 /// How each chunk's keys stand to the threshold.
@@ -218,15 +183,13 @@ __global__ void __launch_bounds__(kSelectThreads) count_ranks(SelectionParams pa
   const std::int64_t unit = blockIdx.x / params.chunks;
   const unsigned chunk = blockIdx.x % params.chunks;
   const unsigned k = tokens_of<S>(params, unit);
-  const Rank threshold = takes_none_or_all(k, params.m)
-                             ? none_or_all(k)
-                             : narrow_row<kSelectPasses - 1, S>(params, unit, chunk, k, shared);
-  RankCounts counts{0, 0};
-  for_each_key(stage_chunk<S>(params, unit, chunk), [&](unsigned key, unsigned) {
-    counts.above += key > threshold.prefix ? 1U : 0U;
-    counts.equal += key == threshold.prefix ? 1U : 0U;
-  });
-  counts = block_total(counts, shared);
+  const Rank threshold =
+      takes_none_or_all(k, params.m)
+          ? none_or_all(k)
+          : narrow_row<kSelectPasses - 1>(stage_histogram<S>(params, unit),
+                                          params.ranks + unit * kSelectPasses, chunk, k, shared);
+  const RankCounts counts =
+      block_total(chunk_ranks(stage_chunk<S>(params, unit, chunk), threshold.prefix), shared);
   if (threadIdx.x == 0) {
     params.chunk_counts[unit * params.chunks + chunk] = counts;
   }
@@ -242,13 +205,8 @@ __global__ void __launch_bounds__(kSelectThreads) compact(SelectionParams params
   const Rank threshold = takes_none_or_all(k, params.m)
                              ? none_or_all(k)
                              : params.ranks[unit * kSelectPasses + kSelectPasses - 1];
-  RankCounts before{0, 0};
-  for (unsigned chunk = threadIdx.x; chunk < index; chunk += kSelectThreads) {
-    const RankCounts counts = params.chunk_counts[unit * params.chunks + chunk];
-    before.above += counts.above;
-    before.equal += counts.equal;
-  }
-  before = block_total(before, shared);
+  const RankCounts before =
+      counts_before(params.chunk_counts + unit * params.chunks, index, shared);
   const auto chunk = stage_chunk<S>(params, unit, index);
   if constexpr (S == Stage::kFirst) {
     write_keys(params, unit, chunk, threshold, before, shared);

@@ -181,6 +181,8 @@ TEST(ScoreLookup, ErrorSumsMatchTheirDefinition) {
 TEST(ScoreLookup, WorkCountsTableAndGather) {
   static_assert(score_lookup_work(4, 4096, 1000, 128).flops == 2 * 4 * 4096 * 128);
   static_assert(score_lookup_work(4, 4096, 1000, 128).bytes_written == 4 * 1000 * 4);
+  static_assert(score_lookup_work(4, 4096, 1000, 128, 2).bytes_read ==
+                4 * 128 * 4 + 4096 * 128 * 2 + 1000 * 2);
 }
 
 }  // namespace

@@ -8,12 +8,10 @@
 
 #include "adakv/cache_compaction_device.h"
 #include "kernels/adakv/cache_fixtures.h"
+#include "kernels/device/large_memory.h"
 #include "kernels/device/orders.h"
 #include "kvsieve/kernels/device_support.h"
 #include "traces/fails_with.h"
-#ifdef KVSIEVE_TEST_SIMT
-#include "kernels/adakv/sparse_memory.h"
-#endif
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 namespace {
@@ -366,24 +364,15 @@ TEST(CacheCompactionDevice, GivesEachBlockATileAndEachSegmentAThread) {
   EXPECT_EQ(change_lengths_config(257), (LaunchConfig{{2}, {256}}));
 }
 
-/// Device memory of which only what is touched has to exist on the host executor.
-#ifdef KVSIEVE_TEST_SIMT
-using LargeMemory = tests::SparseMemory;
-#else
-using LargeMemory = DeviceBuffer<std::byte>;
-#endif
-
 TEST(CacheCompactionDevice, T31_CopiesRowsBeyondTwoToThe31Elements) {
   constexpr std::int64_t kFar = (std::int64_t{1} << 31U) + 4096;  // elements
   constexpr std::int64_t kDim = 64;
   constexpr std::int64_t kRow = kDim * 2;
   const LargeMemory source((kFar + 64 * kDim) * 2);
   const LargeMemory target((kFar + 64 * kDim) * 2);
-#ifdef KVSIEVE_TEST_SIMT
-  if (!source.mapped() || !target.mapped()) {
+  if (!source.exists() || !target.exists()) {
     GTEST_SKIP() << "this machine has no 8 GiB of address space left";
   }
-#endif
   Stream stream;
   const Bytes rows = tests::random_bytes(3 * kRow, 1);
   copy_to_device(source.data() + kFar * 2, rows.data(), 2 * kRow, stream);

@@ -1,5 +1,6 @@
 #include "dynamic_shared.h"
 
+#include "a2ats/score_lookup_device.h"
 #include "adakv/budget_allocation_device.h"
 #include "adakv/eviction_loss_device.h"
 #include "adakv/window_scores_device.h"
@@ -56,6 +57,16 @@ std::size_t eviction_loss_bytes(traces::DType dtype, std::int64_t head_dim) {
   return eviction_loss_config(args).shared_bytes;
 }
 
+/// Of Llama-3.1-8B's groups and the release's codebook.
+std::size_t lookup_scores_bytes() {
+  LookupScoresArgs args;
+  args.segments = 1;
+  args.group = 4;
+  args.codeword_count = 4096;
+  args.range = {0, kTokens};
+  return lookup_scores_config(args).shared_bytes;
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string, std::size_t>> dynamic_shared_of_kernels() {
@@ -80,6 +91,7 @@ std::vector<std::pair<std::string, std::size_t>> dynamic_shared_of_kernels() {
   for (const char* pass : {"<0>", "<1>", "<2>"}) {
     kernels.emplace_back(std::string("narrow_layer") + pass, narrow_layer_bytes());
   }
+  kernels.emplace_back("lookup_scores_kernel<true>", lookup_scores_bytes());
   return kernels;
 }
 

@@ -39,6 +39,12 @@ std::int64_t select_top_buckets(std::span<const float> table, const CodeBuckets&
                                 std::span<const std::uint16_t> codes, TokenRange range,
                                 std::int64_t k, std::vector<std::int32_t>& selected);
 
+/// Work of build_buckets over n tokens of each of S segments.
+[[nodiscard]] constexpr Work build_buckets_work(std::int64_t segments, std::int64_t tokens,
+                                                std::int64_t codewords) {
+  return {segments * tokens * 2, segments * (tokens + codewords + 1) * 4, 0};
+}
+
 /// Work of select_top_buckets for R query heads: C entries and counts, k tokens in and out, `tail`
 /// codes that are not in the buckets yet.
 [[nodiscard]] constexpr Work code_buckets_work(std::int64_t rows, std::int64_t codewords,

@@ -20,16 +20,27 @@ inline constexpr std::array<traces::DType, 3> kDeviceDTypes{
 /// An operation with simt and cuda kernels.
 struct DeviceOperation {
   std::string_view name;
-  bool reads_cache = false;  ///< reads K, V or queries; the others read fp32 scores
+  bool reads_cache = false;  ///< reads K, V, queries or codewords; the others read fp32 numbers
 };
 
-inline constexpr std::array<DeviceOperation, 8> kDeviceOperations{{{"window_scores", true},
+                                                                    {"budget_allocation", false},
+                                                                    {"cache_compaction", true},
+                                                                    {"code_buckets", false}}};
+                                                                    {"eviction_loss", true},
+                                                                    {"ragged_decode", true},
+                                                                    {"score_lookup", true},
+                                                                    {"token_selection", false},
+                                                                    {"topk_retrieval", false},
+                                                                    {"value_norms", true},
+                                                                    {"windowed_rope", false},
                                                                    {"budget_allocation", false},
-                                                                   {"token_selection", false},
                                                                    {"cache_compaction", true},
-                                                                   {"ragged_decode", true},
                                                                    {"eviction_loss", true},
-                                                                   {"value_norms", true},
                                                                    {"key_encoding", true}}};
+                                                                   {"ragged_decode", true},
+                                                                   {"token_selection", false},
+                                                                   {"value_norms", true},
+inline constexpr std::array<DeviceOperation, 11> kDeviceOperations{{{"window_scores", true},
+inline constexpr std::array<DeviceOperation, 8> kDeviceOperations{{{"window_scores", true},
 
 }  // namespace kvsieve::kernels

@@ -42,10 +42,13 @@ struct ScoreErrorSums {
 [[nodiscard]] ScoreErrorSums score_error(std::span<const float> exact,
                                          std::span<const float> approximate);
 
-/// Work of a table and the gather of n tokens for each of R query heads of one KV head.
+/// Work of a table and the gather of n tokens for each of R query heads of one KV head; codewords
+/// of `element_bytes` a number.
 [[nodiscard]] constexpr Work score_lookup_work(std::int64_t rows, std::int64_t codewords,
-                                               std::int64_t tokens, std::int64_t d) {
-  return {(rows + codewords) * d * 4 + tokens * 2, rows * tokens * 4, 2 * rows * codewords * d};
+                                               std::int64_t tokens, std::int64_t d,
+                                               std::int64_t element_bytes = 4) {
+  return {rows * d * 4 + codewords * d * element_bytes + tokens * 2, rows * tokens * 4,
+          2 * rows * codewords * d};
 }
 
 }  // namespace kvsieve::kernels

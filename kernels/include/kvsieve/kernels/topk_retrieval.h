@@ -54,4 +54,10 @@ void attended_tokens(std::int64_t i, std::int64_t sinks, std::int64_t window,
   return {rows * (3 * tokens + k) * 4, 2 * rows * k * 4, 0};
 }
 
+/// Work of listing `listed` tokens from the bit masks of n tokens of each of S segments.
+[[nodiscard]] constexpr Work list_tokens_work(std::int64_t segments, std::int64_t tokens,
+                                              std::int64_t listed) {
+  return {segments * ((tokens + 31) / 32) * 4, (listed + segments) * 4, 0};
+}
+
 }  // namespace kvsieve::kernels
