@@ -23,35 +23,19 @@ struct DeviceOperation {
   bool reads_cache = false;  ///< reads K, V, queries or codewords; the others read fp32 numbers
 };
 
-{"budget_allocation", false}, {"cache_compaction", true}, {
-  "code_buckets", false
-}
-}
-}
-;
-{"eviction_loss", true}, {"ragged_decode", true}, {"score_lookup", true},
-    {"token_selection", false}, {"topk_retrieval", false}, {"value_norms", true},
-    {"windowed_rope", false}, {"budget_allocation", false}, {"cache_compaction", true},
-    {"eviction_loss", true}, {
-  "key_encoding", true
-}
-}
-}
-;
-{"ragged_decode", true}, {"token_selection", false}, {"value_norms", true},
-    inline constexpr auto kDeviceOperations = std::to_array<DeviceOperation>({
-        {"window_scores", true},
-        {"budget_allocation", false},
-        {"token_selection", false},
-        {"cache_compaction", true},
-        {"ragged_decode", true},
-        {"eviction_loss", true},
-        {"value_norms", true},
-        {"windowed_rope", false},
-        {"key_encoding", true},
-        {"score_lookup", true},
-        {"topk_retrieval", false},
-        {"code_buckets", false},
-    });
+inline constexpr auto kDeviceOperations = std::to_array<DeviceOperation>({
+    {"window_scores", true},
+    {"budget_allocation", false},
+    {"token_selection", false},
+    {"cache_compaction", true},
+    {"ragged_decode", true},
+    {"eviction_loss", true},
+    {"value_norms", true},
+    {"windowed_rope", false},
+    {"key_encoding", true},
+    {"score_lookup", true},
+    {"topk_retrieval", false},
+    {"code_buckets", false},
+});
 
 }  // namespace kvsieve::kernels
