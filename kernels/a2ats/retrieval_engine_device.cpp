@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "a2ats/code_buckets_device.h"
 #include "a2ats/key_encoding_device.h"
 #include "a2ats/kv_gather_device.h"
 #include "a2ats/retrieval_state_device.h"
