@@ -1,5 +1,6 @@
 # The device sources: exec/simt compiles them with the host compiler, exec/cuda with nvcc.
 set(device_sources
+  a2ats/kv_gather.cu
   adakv/budget_allocation.cu
   adakv/cache_compaction.cu
   adakv/eviction_loss.cu
@@ -8,5 +9,6 @@ set(device_sources
   adakv/window_scores.cu
   attention/value_norms.cu
   attention/ragged_decode.cu
+  attention/sparse_decode.cu
 )
 list(TRANSFORM device_sources PREPEND "${CMAKE_CURRENT_LIST_DIR}/")
