@@ -3,6 +3,7 @@ set(device_sources
   a2ats/code_buckets.cu
   a2ats/codeword_table.cu
   a2ats/key_encoding.cu
+  a2ats/kv_gather.cu
   a2ats/score_lookup.cu
   a2ats/step_messages.cu
   a2ats/topk_retrieval.cu
@@ -14,6 +15,7 @@ set(device_sources
   adakv/token_selection.cu
   adakv/window_scores.cu
   attention/ragged_decode.cu
+  attention/sparse_decode.cu
   attention/value_norms.cu
 )
 list(TRANSFORM device_sources PREPEND "${CMAKE_CURRENT_LIST_DIR}/")

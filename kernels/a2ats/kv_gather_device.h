@@ -14,13 +14,24 @@ namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 struct GatherRowsArgs {
   KvRows source;  ///< pinned host memory
   std::int64_t segments = 0;
-  TokenLists lists;        ///< device memory: the rows of each segment
+  TokenLists lists;        ///< the rows of each segment; of a list that was cut, what is there
   void* target = nullptr;  ///< [S, capacity, 2, d] device memory; row i is the i-th of the list
 };
+
+// Three ways to the same bytes.
+
 [[nodiscard]] LaunchConfig gather_rows_config(const GatherRowsArgs& args);
-/// Zero-copy: every lane loads 16 bytes over the bus, neighbouring lanes neighbouring ones.
-/// Throws Error(kUsage) for rows that are no multiple of 16 bytes.
+/// Zero-copy: every lane loads 16 bytes over the bus, neighbouring lanes neighbouring ones. Lists
+/// in device memory. Throws Error(kUsage) for rows that are no multiple of 16 bytes.
 void gather_rows(const GatherRowsArgs& args, Stream& stream);
+
+/// A batch of copies, one a run of consecutive tokens. Lists in host memory, read at once.
+void gather_rows_by_copies(const GatherRowsArgs& args, Stream& stream);
+
+/// The host's threads gather at once, then one copy a segment. Lists in host memory.
+/// @param staging [S, capacity, 2, d] pinned host memory that the stream no longer reads; it must
+/// stay unchanged until the stream is synchronised
+void gather_rows_by_staging(const GatherRowsArgs& args, void* staging, Stream& stream);
 
 /// The hot buffers of S segments in device memory, N slots each. Make it with
 /// hot_buffer_state_bytes() and reset_hot_buffers().
@@ -41,6 +52,7 @@ struct HotBuffersArgs {
 [[nodiscard]] std::size_t hot_buffer_state_bytes(const HotBuffersArgs& args);
 /// Empties the buffers.
 void reset_hot_buffers(const HotBuffersArgs& args, Stream& stream);
+[[nodiscard]] LaunchConfig serve_hot_buffers_config(const HotBuffersArgs& args);
 /// HotBuffer::serve for every segment, exactly, fetching only misses: hit test, eviction and
 /// zero-copy fetch without the host.
 void serve_hot_buffers(const HotBuffersArgs& args, Stream& stream);

@@ -22,6 +22,11 @@ inline constexpr std::int64_t kDefaultDecodeShares = 4 * 132;
 /// A block a query head.
 [[nodiscard]] LaunchConfig decode_merge_config(std::int64_t segments, std::int64_t group);
 
+/// Bytes where segments start, and with the partial results of all parts.
+[[nodiscard]] std::size_t decode_starts_bytes(std::int64_t segments);
+[[nodiscard]] std::size_t decode_workspace_bytes(std::int64_t shares, std::int64_t segments,
+                                                 std::int64_t group, std::int64_t head_dim);
+
 /// Bytes of device memory that ragged_decode needs at `workspace`: where segments start and the
 /// partial results of all parts. It does not depend on the lengths.
 [[nodiscard]] std::size_t ragged_decode_workspace_bytes(const RaggedDecodeArgs& args);

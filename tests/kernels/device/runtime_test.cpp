@@ -9,6 +9,7 @@
 
 #include "exec/device/runtime.h"
 #include "kernels/device/orders.h"
+#include "kernels/device/traffic.h"
 #include "kvsieve/traces/error.h"
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
@@ -71,20 +72,6 @@ TEST(DeviceRuntime, TheHostWaitsForAnEvent) {
   uploaded.synchronize();
   EXPECT_EQ(result, elements);
 }
-
-/// What crossed the bus since it was made.
-class Traffic {
- public:
-  explicit Traffic(BusPath path) : m_path(path), m_before(*bus_traffic(path)) {}
-  [[nodiscard]] BusTraffic since() const {
-    const BusTraffic now = *bus_traffic(m_path);
-    return {now.bytes - m_before.bytes, now.pieces - m_before.pieces};
-  }
-
- private:
-  BusPath m_path;
-  BusTraffic m_before;
-};
 
 PinnedBuffer<int> pinned_numbers(std::size_t count) {
   PinnedBuffer<int> numbers(count);

@@ -82,9 +82,12 @@ std::vector<std::pair<std::string, std::size_t>> dynamic_shared_of_kernels() {
       kernels.emplace_back("eviction_loss_kernel" + arguments,
                            eviction_loss_bytes(dtype, head_dim));
       for (const std::int64_t group : {1, 2, 4, 8}) {
-        kernels.emplace_back("decode_shares_kernel<" + std::string(element_type(dtype)) + ", " +
-                                 std::to_string(head_dim) + ", " + std::to_string(group) + ">",
-                             decode_shares_config(1, head_dim, group).shared_bytes);
+        for (const char* rows : {"RaggedRows", "ListedRows"}) {
+          kernels.emplace_back(std::string("decode_shares_kernel<") + rows + ", " +
+                                   element_type(dtype) + ", " + std::to_string(head_dim) + ", " +
+                                   std::to_string(group) + ">",
+                               decode_shares_config(1, head_dim, group).shared_bytes);
+        }
       }
     }
   }
