@@ -10,6 +10,7 @@
 #include <limits>
 #include <numeric>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "exec/cpu/decode_block.h"
@@ -55,8 +56,8 @@ class Decode {
         m_type(row_type(step.dtype)),
         m_padded((step.head_dim + decode_unit(ops.lanes) - 1) / decode_unit(ops.lanes) *
                  decode_unit(ops.lanes)),
-        m_block_tokens(decode_block_tokens(step.head_dim *
-                                           static_cast<std::int64_t>(traces::size_of(step.dtype)))),
+        m_row_bytes(step.head_dim * static_cast<std::int64_t>(traces::size_of(step.dtype))),
+        m_block_tokens(decode_block_tokens(step.adjacent_values ? 2 * m_row_bytes : m_row_bytes)),
         m_part_size(step.group * m_padded + 2 * kDecodeStateLanes),
         m_total(std::accumulate(step.lengths, step.lengths + step.segments, std::int64_t{0})),
         m_share_tokens(decode_share_tokens(
@@ -140,6 +141,19 @@ class Decode {
     m_rows.locate(s, begin, block.count, block.keys.data(), block.values.data());
   }
 
+  /// What the passes over a block's keys and values prefetch. Values that lie apart come for the
+  /// value pass, then the next keys. Adjacent ones come with their keys, half of the next block's
+  /// rows in each pass: the lines of a row are cheaper together.
+  [[nodiscard]] std::pair<AheadRows, AheadRows> ahead(const Block& now, const Block& next) const {
+    if (!m_step.adjacent_values) {
+      return {{now.values.data(), now.count, m_row_bytes},
+              {next.keys.data(), next.count, m_row_bytes}};
+    }
+    const std::int64_t half = next.count / 2;
+    return {{next.keys.data(), half, 2 * m_row_bytes},
+            {next.keys.data() + half, next.count - half, 2 * m_row_bytes}};
+  }
+
   void attend(const DecodePart& part) {
     const Part result = part_at(part.slot);
     std::fill_n(result.out, m_step.group * m_padded, 0.0F);
@@ -152,8 +166,9 @@ class Decode {
       Block& now = blocks[current];
       Block& next = blocks[1 - current];
       locate(part.segment, std::min<std::int64_t>(j + m_block_tokens, part.end), part.end, next);
+      const auto [key_pass_ahead, value_pass_ahead] = ahead(now, next);
       m_ops.decode_block({m_type, m_step.group, m_step.head_dim, m_padded, now.keys.data(),
-                          now.values.data(), now.count, next.keys.data(), next.count,
+                          now.values.data(), now.count, key_pass_ahead, value_pass_ahead,
                           m_queries.data() + part.segment * m_step.group * m_padded,
                           m_step.softcap.value_or(0.0F), result.out, result.max, result.sum});
       current = 1 - current;
@@ -200,6 +215,7 @@ class Decode {
   const SimdOps& m_ops;
   RowType m_type;
   std::int64_t m_padded;
+  std::int64_t m_row_bytes;  ///< of K or V
   std::int64_t m_block_tokens;
   std::int64_t m_part_size;
   std::int64_t m_total;

@@ -23,9 +23,10 @@ struct DecodeStep {
   std::int64_t group = 1;
   float scale = 1.0F;
   std::optional<float> softcap;
-  float* out = nullptr;       ///< [S, G, d]
-  float* log_sums = nullptr;  ///< [S, G], may be null
-  std::int64_t shares = 0;    ///< 0: chosen by the number of tokens
+  float* out = nullptr;          ///< [S, G, d]
+  float* log_sums = nullptr;     ///< [S, G], may be null
+  std::int64_t shares = 0;       ///< 0: chosen by the number of tokens
+  bool adjacent_values = false;  ///< each V row lies directly behind its K row
 };
 
 /// Where the rows of a step's tokens are.

@@ -70,7 +70,8 @@ void sparse_decode(const SparseDecodeArgs& args, const SimdOps& ops) {
                         .softcap = args.softcap,
                         .out = args.out,
                         .log_sums = args.log_sums,
-                        .shares = 0};
+                        .shares = 0,
+                        .adjacent_values = true};
   check_decode_step("sparse_decode", step);
   check_counts(args);
   decode_in_shares(step, ListedRows(args), ops);

@@ -35,18 +35,26 @@ enum class RowType { kF16, kBF16, kF32 };
   return 2 * lanes;
 }
 
-/// Running softmax attention of G queries over tokens, and the next tokens to take in.
+/// Rows to prefetch while a pass over a block runs, evenly spread: bursts would fill the core's
+/// queue of outstanding lines and stop it.
+struct AheadRows {
+  const void* const* rows = nullptr;
+  std::int64_t count = 0;
+  std::int64_t bytes = 0;  ///< of each row
+};
+
+/// Running softmax attention of G queries over tokens, and the rows that are wanted next.
 struct DecodeBlock {
   RowType type;
   std::int64_t group;     ///< G
   std::int64_t head_dim;  ///< d; d * element size is a multiple of 16 bytes
   std::int64_t padded;    ///< d rounded up to a unit
 
-  const void* const* keys;       ///< [count] rows
-  const void* const* values;     ///< [count] rows
-  std::int64_t count;            ///< 1 .. kDecodeBlockTokens
-  const void* const* next_keys;  ///< [next_count] rows that the next block will read
-  std::int64_t next_count;
+  const void* const* keys;    ///< [count] rows
+  const void* const* values;  ///< [count] rows
+  std::int64_t count;         ///< 1 .. kDecodeBlockTokens
+  AheadRows key_pass_ahead;
+  AheadRows value_pass_ahead;
 
   const float* queries;  ///< [G, padded] arranged, zero-padded, scaled
   float softcap;         ///< 0: none
