@@ -49,6 +49,8 @@ struct HotBuffersArgs {
   std::int32_t* misses = nullptr;  ///< [S] out: rows that were fetched
   std::int32_t* bypassed = nullptr;  ///< [S] out: of these, how many were not kept
 };
+/// It depends on segments, slots, tokens, policy and wanted.capacity, which stay the same from
+/// reset_hot_buffers() on.
 [[nodiscard]] std::size_t hot_buffer_state_bytes(const HotBuffersArgs& args);
 /// Empties the buffers.
 void reset_hot_buffers(const HotBuffersArgs& args, Stream& stream);

@@ -1,9 +1,11 @@
 #include "exec/simt/queue.h"
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <exception>
 #include <mutex>
+#include <thread>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "exec/simt/executor.h"
 #include "exec/simt/grid.h"
 #include "exec/simt/order.h"
+#include "kvsieve/traces/error.h"
 
 namespace kvsieve::simt {
 namespace {
@@ -63,6 +66,7 @@ namespace {
 class Device {
  public:
   std::mutex mutex;
+  std::atomic<std::thread::id> holder;  ///< of the mutex
   std::vector<std::unique_ptr<Queue>> queues;
 
   /// Runs one item of some queue; false if none is ready.
@@ -107,39 +111,58 @@ Device& device() {
   return device;
 }
 
+/// Keeps the device's queues to this thread. Throws Error(kInternal) in work of a queue, which
+/// already runs under it.
+class DeviceLock {
+ public:
+  DeviceLock() {
+    if (device().holder.load() == std::this_thread::get_id()) {
+      throw Error(ErrorKind::kInternal, "work of a stream calls the device runtime");
+    }
+    device().mutex.lock();
+    device().holder = std::this_thread::get_id();
+  }
+  ~DeviceLock() {
+    device().holder = std::thread::id();
+    device().mutex.unlock();
+  }
+  DeviceLock(const DeviceLock&) = delete;
+  DeviceLock& operator=(const DeviceLock&) = delete;
+};
+
 }  // namespace
 
 Queue* make_queue() {
-  const std::lock_guard lock(device().mutex);
+  const DeviceLock lock;
   return device().queues.emplace_back(std::make_unique<Queue>()).get();
 }
 
 void destroy_queue(Queue* queue) noexcept {
-  const std::lock_guard lock(device().mutex);
+  const DeviceLock lock;
   while (!queue->items.empty() && device().step()) {
   }
   std::erase_if(device().queues, [&](const auto& other) { return other.get() == queue; });
 }
 
 void enqueue(Queue& queue, std::function<void()> work) {
-  const std::lock_guard lock(device().mutex);
+  const DeviceLock lock;
   queue.items.emplace_back(std::move(work));
 }
 
 void enqueue_record(Queue& queue, std::shared_ptr<EventState> event) {
-  const std::lock_guard lock(device().mutex);
+  const DeviceLock lock;
   const std::uint64_t number = ++event->recorded;
   queue.items.emplace_back(Record{std::move(event), number});
 }
 
 void enqueue_wait(Queue& queue, std::shared_ptr<EventState> event) {
-  const std::lock_guard lock(device().mutex);
+  const DeviceLock lock;
   const std::uint64_t number = event->recorded;
   queue.items.emplace_back(Wait{std::move(event), number});
 }
 
 void drain(Queue& queue) {
-  const std::lock_guard lock(device().mutex);
+  const DeviceLock lock;
   while (!queue.items.empty() && device().step()) {
   }
   if (queue.problem != nullptr) {
@@ -148,19 +171,19 @@ void drain(Queue& queue) {
 }
 
 void drain(const std::shared_ptr<EventState>& event) {
-  const std::lock_guard lock(device().mutex);
+  const DeviceLock lock;
   while (event->reached < event->recorded && device().step()) {
   }
 }
 
 void drain_all() noexcept {
-  const std::lock_guard lock(device().mutex);
+  const DeviceLock lock;
   while (device().step()) {
   }
 }
 
 void while_idle(const std::function<void()>& body) {
-  const std::lock_guard lock(device().mutex);
+  const DeviceLock lock;
   body();
 }
 

@@ -181,6 +181,13 @@ TEST(DeviceRuntime, KernelsTrafficIsKnownOnSimtOnly) {
 }
 
 #ifdef KVSIEVE_TEST_SIMT
+TEST(DeviceRuntime, WorkOfTheHostMayNotCallTheRuntime) {
+  Stream stream;
+  const DeviceBuffer<int> target(1);
+  run_on_host([&] { fill_device(target.data(), 0, target.size_bytes(), stream); }, stream);
+  EXPECT_THROW(stream.synchronize(), Error);
+}
+
 TEST(DeviceRuntime, RefusesPiecesOutsidePinnedMemory) {
   Stream stream;
   const std::vector<int> pageable(4);

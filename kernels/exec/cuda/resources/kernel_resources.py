@@ -25,7 +25,8 @@ import sys
 BASELINES = pathlib.Path(__file__).parent / "baseline"
 # Shared memory that the system keeps in every block from sm_90 on; cuobjdump counts it.
 RESERVED_SHARED_BYTES = {"sm_90": 1024, "sm_100": 1024}
-COPY_KERNELS = ("compact_cache_kernel", "append_tokens_kernel", "regrow_cache_kernel")
+COPY_KERNELS = ("compact_cache_kernel", "append_tokens_kernel", "regrow_cache_kernel",
+                "gather_rows_kernel")
 ACCESS = re.compile(r"\b(LDG|STG|LDGSTS|LDL|STL)((?:\.[A-Z0-9_]+)*)")
 
 

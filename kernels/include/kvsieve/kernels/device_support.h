@@ -36,6 +36,8 @@ inline constexpr auto kDeviceOperations = std::to_array<DeviceOperation>({
     {"score_lookup", true},
     {"topk_retrieval", false},
     {"code_buckets", false},
+    {"kv_gather", true},
+    {"sparse_decode", true},
 });
 
 }  // namespace kvsieve::kernels

@@ -38,7 +38,7 @@ struct SparseDecodeArgs {
   std::optional<float> softcap;          ///< c > 0: scores become c tanh(score / c)
   float* out = nullptr;                  ///< [S, G, d]; zeros where nothing is attended to
   float* log_sums = nullptr;             ///< [S, G] ln sum exp(score), -inf if empty
-  std::int64_t shares = 0;               ///< equal pieces of work; 0 lets the backend choose
+  std::int64_t shares = 0;  ///< equal pieces of work; 0 lets the backend choose, as cpu does
 };
 
 /// Softmax attention over the listed rows on the CPU, fp32 sums. The result does not depend on the
