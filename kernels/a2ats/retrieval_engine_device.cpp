@@ -70,7 +70,7 @@ class DeviceRetrievalEngine : public RetrievalEngine {
     m_options = options;
     m_shape.emplace(layers.front(), options);
     check(layers);
-    m_graph = decode_step_graph(
+    m_graph = m_build_graph(
         {static_cast<std::int64_t>(layers.size()), options.placement, options.schedule});
     m_events = std::vector<Event>(m_graph.size());
     m_starts = std::vector<Event>(m_graph.size());

@@ -1,5 +1,7 @@
 #include "attention/sparse_decode.cuh"
 
+#include <algorithm>
+
 #include "attention/sparse_decode_device.h"
 #include "exec/device/operation_range.h"
 
@@ -9,7 +11,11 @@ namespace {
 constexpr const char* kName = "sparse_decode";
 
 std::int64_t shares_of(const SparseDecodeArgs& args) {
-  return args.shares > 0 ? args.shares : kDefaultDecodeShares;
+  if (args.shares > 0) {
+    return args.shares;
+  }
+  // Blocks without a row would only be started.
+  return std::clamp<std::int64_t>(args.segments * args.capacity, 1, kDefaultDecodeShares);
 }
 
 }  // namespace
