@@ -17,9 +17,10 @@
 // cuts through several equal ones, the most recent win, whatever their codes are: a second select,
 // over token numbers, expands those codes alone, and of each no more than could be taken.
 // mark_codes spreads the codes over blocks, each lane with one; a warp expands a lane's bucket
-// together. Bytes a query head: 8 a code for each of 4 passes (from the caches but for the first),
-// 4 a token read and 4 written as a bit. Limits: ranges of at most kSelectMaxTokens tokens, C up to
-// 65536.
+// together.
+// Bytes a query head: 8 a code for each of 4 passes (from the caches but for the first), 4 a
+// selected token read, 4 for its bit.
+// Limits: ranges of at most kSelectMaxTokens tokens, C up to 65536.
 
 #include "a2ats/code_buckets_device.h"
 #include "a2ats/retrieved_mask.cuh"

@@ -48,7 +48,9 @@ struct LookupScoresArgs {
 
 [[nodiscard]] LaunchConfig lookup_scores_config(const LookupScoresArgs& args);
 /// scores[s, g, j] = table[s, g, codes[s, j]] for j in the range, all members of a group in one
-/// pass over the codes. Tables that do not fit shared memory are read through the caches.
+/// pass over the codes. Tables beyond 163 KiB, what a block of sm_80 can have, are read through the
+/// caches.
+/// Throws Error(kUsage) for a G or C without a kernel.
 void lookup_scores(const LookupScoresArgs& args, Stream& stream);
 
 }  // namespace kvsieve::kernels::KVSIEVE_BACKEND_NS

@@ -41,6 +41,8 @@ void validate(const TopKRetrievalArgs& args) {
   require_supported(args.segments >= 0, kName, "a number of segments of", args.segments,
                     "0 or more");
   require_supported(args.k >= 0, kName, "a K of", args.k, "0 or more");
+  require_contract(args.range.begin >= 0 && args.range.size() >= 0, kName,
+                   "the range ends before it begins");
   require_supported(args.range.end <= kSelectMaxTokens, kName, "a number of tokens of",
                     args.range.end, "at most " + std::to_string(kSelectMaxTokens));
   require_supported(is_select_chunk(args.chunk_tokens), kName, "a chunk of", args.chunk_tokens,
@@ -48,8 +50,6 @@ void validate(const TopKRetrievalArgs& args) {
   require_supported(is_select_grid(query_heads(args), args.range.size(), args.chunk_tokens), kName,
                     "a number of query heads of", query_heads(args),
                     "what fits a grid of 2^31 - 1 blocks");
-  require_contract(args.range.begin >= 0 && args.range.size() >= 0, kName,
-                   "the range ends before it begins");
   require_contract(args.stride >= args.range.end, kName, "rows of scores overlap");
   require_contract(args.mask.stride >= mask_words(args.range.end), kName,
                    "the mask has no room for the range");

@@ -208,6 +208,7 @@ std::vector<LookupCase> lookup_cases() {
     cases.push_back({segments[row[0]], static_cast<std::int64_t>(row[1]) + 1, codewords[row[2]],
                      ranges[row[3]], paddings[row[4]]});
   }
+  cases.push_back({1, 2, 65536, {3, 300}, 0});  // the largest codebook
   return cases;
 }
 

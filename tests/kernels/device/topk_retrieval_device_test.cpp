@@ -327,7 +327,7 @@ TEST(TopKRetrievalDevice, WhatHasNoKernelIsNamed) {
   });
   fails(ErrorKind::kInternal, "no room", [](auto& args) { args.mask.stride = 1; });
   fails(ErrorKind::kInternal, "overlap", [](auto& args) { args.stride = 39; });
-  fails(ErrorKind::kInternal, "before it begins", [](auto& args) { args.range.begin = 41; });
+  fails(ErrorKind::kInternal, "before it begins", [](auto& args) { args.range.begin = 100; });
 }
 
 TEST(TopKRetrievalDevice, ShortRangesTakeABlockAndNoWorkspace) {
