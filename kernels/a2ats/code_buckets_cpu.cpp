@@ -25,6 +25,9 @@ constexpr std::size_t kSamples = 256;
 // Of the sample, beyond twice the share that is wanted.
 constexpr std::int64_t kMargin = 16;
 
+// Buckets between the prefetch and the marking of one.
+constexpr std::int64_t kBucketsAhead = 8;
+
 /// Keys and how many tokens each stands for, with room for all of them.
 struct Candidates {
   std::uint32_t* keys;
@@ -95,6 +98,14 @@ std::uint32_t probable_floor(std::span<const std::uint32_t> keys, std::int64_t k
 }
 
 using Tokens = std::span<const std::int32_t>;
+
+/// Buckets lie apart, too short for the processor to see them coming.
+void prefetch(Tokens bucket) {
+  constexpr std::size_t kTokensALine = 64 / sizeof(std::int32_t);
+  for (std::size_t i = 0; i < bucket.size(); i += kTokensALine) {
+    __builtin_prefetch(bucket.data() + i);
+  }
+}
 
 /// Tokens of an ascending list from `token` on.
 Tokens from_token(Tokens list, std::int64_t token) {
@@ -208,14 +219,21 @@ std::int64_t mask_top_buckets(std::span<const std::uint32_t> keys, const CodeBuc
   Scratch<std::int32_t> tail_ties(tail.size());
   std::size_t tie_lists = 0;
   std::size_t tail_tie_count = 0;
+  std::int64_t taken_count = 0;
   for (std::int64_t i = 0; i < chosen_count; ++i) {
     const std::int32_t code = chosen.data()[i];
     const std::uint32_t key = keys[static_cast<std::size_t>(code)];
     if (key > threshold.key) {
-      mark_tokens(bucket_of(code), range.begin, words);
+      chosen.data()[taken_count++] = code;
     } else if (key == threshold.key) {
       ties.data()[tie_lists++] = bucket_of(code);
     }
+  }
+  for (std::int64_t i = 0; i < taken_count; ++i) {
+    if (i + kBucketsAhead < taken_count) {
+      prefetch(bucket_of(chosen.data()[i + kBucketsAhead]));
+    }
+    mark_tokens(bucket_of(chosen.data()[i]), range.begin, words);
   }
   for (std::size_t i = 0; i < tail.size(); ++i) {
     const std::uint32_t key = keys[tail[i]];
