@@ -19,14 +19,6 @@ namespace kvsieve::kernels {
 void mark_tokens(std::span<const std::int32_t> tokens, std::int64_t first_token,
                  std::uint64_t* words);
 
-/// What list_mask may write beyond the list.
-inline constexpr std::int64_t kListSlack = 4;
-
-/// Writes the tokens of a mask, ascending, bit 0 standing for `first_token`; returns their number.
-/// `out` has room for kListSlack more.
-std::int64_t list_mask(std::span<const std::uint64_t> words, std::int64_t first_token,
-                       std::int32_t* out);
-
 /// keys[i] = rank_key(scores[i]), with NaN below every number.
 void rank_scores(std::span<const float> scores, std::uint32_t* keys);
 

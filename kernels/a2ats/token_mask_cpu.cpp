@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "a2ats/token_mask.h"
@@ -42,25 +41,6 @@ void mark_tokens(std::span<const std::int32_t> tokens, std::int64_t first_token,
     const auto bit = static_cast<std::uint64_t>(token - first_token);
     words[bit / kWordBits] |= std::uint64_t{1} << (bit % kWordBits);
   }
-}
-
-std::int64_t list_mask(std::span<const std::uint64_t> words, std::int64_t first_token,
-                       std::int32_t* out) {
-  std::int64_t found = 0;
-  for (std::size_t w = 0; w < words.size(); ++w) {
-    std::uint64_t word = words[w];
-    const std::int64_t base = first_token + static_cast<std::int64_t>(w) * kWordBits;
-    const int bits = std::popcount(word);
-    // In fours, kept by moving on: how many bits a word has cannot be predicted.
-    for (int done = 0; done < bits; done += 4) {
-      for (int i = 0; i < 4; ++i) {
-        out[found + done + i] = static_cast<std::int32_t>(base + std::countr_zero(word));
-        word &= word - 1;
-      }
-    }
-    found += bits;
-  }
-  return found;
 }
 
 void rank_scores(std::span<const float> scores, std::uint32_t* keys) {

@@ -104,7 +104,8 @@ class Retrieval {
       std::vector<std::int32_t>& member = m_args.members[static_cast<std::size_t>(row)];
       const std::int64_t size = std::max<std::int64_t>(k, 0);
       member.resize(static_cast<std::size_t>(size + kListSlack));
-      list_mask(words, m_args.range.begin, member.data());
+      simd().list_bits(words.data(), m_words, static_cast<std::int32_t>(m_args.range.begin),
+                       member.data());
       member.resize(static_cast<std::size_t>(size));
     }
   }
@@ -135,7 +136,9 @@ class Retrieval {
         static_cast<std::size_t>(sinks + range.size() + window + kListSlack));
     std::int32_t* tokens = scratch.data();
     std::iota(tokens, tokens + sinks, 0);
-    std::int64_t count = sinks + list_mask(words, range.begin, tokens + sinks);
+    std::int64_t count =
+        sinks + simd().list_bits(words.data(), m_words, static_cast<std::int32_t>(range.begin),
+                                 tokens + sinks);
     std::iota(tokens + count, tokens + count + window, static_cast<std::int32_t>(range.end));
     count += window;
     m_args.counts[s] = static_cast<std::int32_t>(count);

@@ -5,6 +5,7 @@
 
 #include "a2ats/token_mask.h"
 #include "exec/cpu/scratch.h"
+#include "exec/cpu/simd.h"
 
 namespace kvsieve::kernels {
 
@@ -22,7 +23,8 @@ std::int64_t select_top(std::span<const float> scores, TokenRange range, std::in
   rank_scores(scores.subspan(static_cast<std::size_t>(range.begin), count), keys.data());
   const std::int64_t ties = mask_top_keys({keys.data(), count}, k, words.data());
   selected.resize(static_cast<std::size_t>(k + kListSlack));
-  list_mask({words.data(), word_count}, range.begin, selected.data());
+  simd().list_bits(words.data(), static_cast<std::int64_t>(word_count),
+                   static_cast<std::int32_t>(range.begin), selected.data());
   selected.resize(static_cast<std::size_t>(k));
   return ties;
 }
@@ -49,8 +51,8 @@ void unite(std::span<const std::vector<std::int32_t>> sets, std::vector<std::int
     most += set.size();
   }
   merged.resize(most + static_cast<std::size_t>(kListSlack));
-  merged.resize(
-      static_cast<std::size_t>(list_mask({words.data(), word_count}, first, merged.data())));
+  merged.resize(static_cast<std::size_t>(
+      simd().list_bits(words.data(), static_cast<std::int64_t>(word_count), first, merged.data())));
 }
 
 std::int64_t common_tokens(std::span<const std::int32_t> a, std::span<const std::int32_t> b) {

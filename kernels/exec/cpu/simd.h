@@ -16,6 +16,9 @@ struct DecodeBlock;
 /// Columns of a panel.
 inline constexpr std::int64_t kPanelWidth = 16;
 
+/// Numbers that list_bits may write behind its list.
+inline constexpr std::int64_t kListSlack = 4;
+
 /// Panels needed for `columns` columns.
 [[nodiscard]] constexpr std::int64_t panel_count(std::int64_t columns) noexcept {
   return (columns + kPanelWidth - 1) / kPanelWidth;
@@ -112,6 +115,10 @@ struct SimdOps {
   /// last word is zero.
   void (*mask_at_least)(const std::uint32_t* keys, std::int64_t n, std::uint32_t key,
                         std::uint64_t* words);
+  /// Writes first_index more than the places of the bits in words [n], ascending, and returns their
+  /// number. `out` has room for kListSlack more.
+  std::int64_t (*list_bits)(const std::uint64_t* words, std::int64_t n, std::int32_t first_index,
+                            std::int32_t* out);
   /// out[i] = table[codes[i]], i < n, of numbers of 32 bits.
   void (*look_up)(const void* table, const std::uint16_t* codes, std::int64_t n, void* out);
 

@@ -165,6 +165,29 @@ TEST_P(SimdKeys, MaskAtLeastHasABitAKey) {
   }
 }
 
+TEST_P(SimdKeys, ListBitsAreAscending) {
+  std::mt19937_64 generator(7);
+  std::vector<std::uint64_t> words;
+  for (std::int64_t n = 0; n <= kLongest; ++n) {
+    std::vector<std::int32_t> expected;
+    for (std::size_t i = 0; i < words.size() * 64; ++i) {
+      if ((words[i / 64] >> (i % 64) & 1U) != 0) {
+        expected.push_back(static_cast<std::int32_t>(500 + i));
+      }
+    }
+    std::vector<std::int32_t> out(expected.size() + static_cast<std::size_t>(kListSlack) + 1, -1);
+    const std::int64_t found = ops.list_bits(words.data(), n, 500, out.data());
+    EXPECT_EQ(out.back(), -1);
+    out.resize(static_cast<std::size_t>(found));
+    ASSERT_EQ(out, expected) << n << " words";
+    // Words of no, few, many and all bits.
+    const std::uint64_t word = generator();
+    const std::uint64_t kinds[] = {0, word & generator() & generator() & generator(), word,
+                                   ~std::uint64_t{0}, std::uint64_t{1} << 63U};
+    words.push_back(kinds[n % 5]);
+  }
+}
+
 TEST_P(SimdKeys, LookUpTakesEveryEntryByItsCode) {
   std::vector<float> table(65536);
   for (std::size_t m = 0; m < table.size(); ++m) {
