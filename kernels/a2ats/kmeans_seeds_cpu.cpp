@@ -12,6 +12,8 @@ namespace kvsieve::kernels {
 namespace {
 
 constexpr std::int64_t kPointsPerBlock = 1024;
+constexpr std::int64_t kSampledPerSeed = 4;
+constexpr std::int64_t kSeedsBetweenPauses = 64;
 
 class Seeding {
  public:
@@ -98,11 +100,21 @@ class Seeding {
   std::vector<double> m_block_sums;     // of m_distances
 };
 
-}  // namespace
+/// `count` of the numbers below `from`, ascending, every choice equally likely.
+std::vector<std::int64_t> sample(std::int64_t from, std::int64_t count, CounterRandom& random) {
+  std::vector<std::int64_t> chosen;
+  chosen.reserve(static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < from; ++i) {
+    const auto wanted = static_cast<double>(count) - static_cast<double>(chosen.size());
+    if (random.uniform() * static_cast<double>(from - i) < wanted) {
+      chosen.push_back(i);
+    }
+  }
+  return chosen;
+}
 
-std::vector<std::int64_t> choose_seeds(MatrixView<const float> points, std::int64_t count,
-                                       std::uint64_t seed) {
-  CounterRandom random(seed);
+std::vector<std::int64_t> plus_plus(MatrixView<const float> points, std::int64_t count,
+                                    CounterRandom& random, const std::function<void()>& pause) {
   Seeding seeding(points);
   const auto rows = static_cast<double>(points.rows);
   seeding.add(std::min(static_cast<std::int64_t>(random.uniform() * rows), points.rows - 1));
@@ -110,9 +122,35 @@ std::vector<std::int64_t> choose_seeds(MatrixView<const float> points, std::int6
   while (distinct < count && seeding.total() > 0.0) {
     seeding.add(seeding.draw(random.uniform()));
     ++distinct;
+    if (pause && distinct % kSeedsBetweenPauses == 0) {
+      pause();
+    }
   }
   std::vector<std::int64_t> seeds = seeding.take();
   seeds.resize(static_cast<std::size_t>(count), seeds.front());
+  return seeds;
+}
+
+}  // namespace
+
+std::vector<std::int64_t> choose_seeds(MatrixView<const float> points, std::int64_t count,
+                                       std::uint64_t seed, KMeansSeeding seeding,
+                                       const std::function<void()>& pause) {
+  CounterRandom random(seed);
+  if (seeding == KMeansSeeding::kPlusPlus || points.rows <= kSampledPerSeed * count) {
+    return plus_plus(points, count, random, pause);
+  }
+  const std::vector<std::int64_t> rows = sample(points.rows, kSampledPerSeed * count, random);
+  std::vector<float> values;
+  values.reserve(rows.size() * static_cast<std::size_t>(points.cols));
+  for (const std::int64_t row : rows) {
+    values.insert(values.end(), points.row(row).begin(), points.row(row).end());
+  }
+  std::vector<std::int64_t> seeds = plus_plus(
+      {values.data(), static_cast<std::int64_t>(rows.size()), points.cols}, count, random, pause);
+  for (std::int64_t& s : seeds) {
+    s = rows[static_cast<std::size_t>(s)];
+  }
   return seeds;
 }
 
