@@ -12,12 +12,14 @@ namespace po = boost::program_options;
 namespace kvsieve::cli {
 namespace {
 
-const std::vector<std::string> kEvictionOnly{"budget", "alpha",        "granularity", "alpha-mode",
+const std::vector<std::string> kEvictionOnly{"budget", "granularity",  "alpha-mode",
                                              "pool",   "group-reduce", "no-bound"};
 const std::vector<std::string> kRetrievalOnly{
-    "top",       "codewords",  "codebook",       "final-attention",
-    "placement", "hot-buffer", "wrope-distance", "iterations"};
-const std::vector<std::string> kCodebookOnly{"codewords", "codebook", "iterations"};
+    "top",         "retrieval-budget", "mass",          "codewords", "codebook", "iterations",
+    "center-keys", "codebook-dtype",   "pq-subvectors", "pq-bits",   "channels", "final-attention",
+    "placement",   "wrope-distance",   "hot-buffer",    "hot-policy"};
+const std::vector<std::string> kCodebookOnly{"codebook", "center-keys", "codebook-dtype"};
+const std::vector<std::string> kTrainingOnly{"codewords", "iterations", "center-keys"};
 
 void refuse(const Arguments& arguments, const std::vector<std::string>& options,
             const std::string& method) {
@@ -73,6 +75,15 @@ kernels::Decimal parse_alpha(const std::string& text) {
   return alpha;
 }
 
+kernels::Decimal parse_mass(const std::string& text) {
+  const kernels::Decimal mass = kernels::Decimal::parse(text);
+  if (mass.units == 0 || mass.units > mass.scale) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--mass is {}, expected a share above 0 and up to 100%", text));
+  }
+  return mass;
+}
+
 EvictionRun make_eviction(const Arguments& arguments, const sim::EvictionMethod& preset,
                           const traces::ModelShape& model) {
   EvictionRun run;
@@ -107,16 +118,52 @@ EvictionRun make_eviction(const Arguments& arguments, const sim::EvictionMethod&
   return run;
 }
 
+/// Options that belong to scorers other than the method's.
+void refuse_other_scorers(const Arguments& arguments, const sim::RetrievalOptions& options) {
+  const bool pq = options.scorer == sim::RetrievalScorer::kPq;
+  const bool clusters = options.scorer == sim::RetrievalScorer::kClusterCentroid;
+  if (!sim::uses_codebook(options.scorer)) {
+    refuse(arguments, kCodebookOnly, options.name);
+  }
+  if (!sim::uses_codebook(options.scorer) && !clusters) {
+    refuse(arguments, {"codewords"}, options.name);
+  }
+  if (!sim::uses_codebook(options.scorer) && !clusters && !pq) {
+    refuse(arguments, {"iterations"}, options.name);
+  }
+  if (!pq) {
+    refuse(arguments, {"pq-subvectors", "pq-bits"}, options.name);
+  }
+  if (options.scorer != sim::RetrievalScorer::kChannelSubset) {
+    refuse(arguments, {"channels"}, options.name);
+  }
+  if (!sim::ranks_by_attention(options.scorer)) {
+    refuse(arguments, {"retrieval-budget", "mass", "alpha"}, options.name);
+  }
+}
+
+/// The options that say how many tokens a query head retrieves.
+void read_selection(const Arguments& arguments, sim::RetrievalOptions& options) {
+  options.top = parsed(arguments, "top", sim::TopBudget::parse);
+  options.budget = sim::retrieval_budget_from_name(arguments.get<std::string>("retrieval-budget"));
+  if (options.budget == sim::RetrievalBudget::kAdaptive) {
+    options.alpha = parsed(arguments, "alpha", parse_alpha);
+  } else if (arguments.given("alpha")) {
+    throw Error(ErrorKind::kUsage, "--alpha does not apply to uniform retrieval budgets",
+                "--retrieval-budget adaptive has one");
+  }
+  if (arguments.get<std::string>("mass") != "none") {
+    options.mass = parsed(arguments, "mass", parse_mass);
+  }
+}
+
 sim::RetrievalOptions make_retrieval(const Arguments& arguments, const std::string& name,
                                      const traces::ModelShape& model) {
   sim::RetrievalOptions options = sim::retrieval_preset(name);
   refuse(arguments, kEvictionOnly, name);
-  if (options.scorer != sim::RetrievalScorer::kVqQueryAware &&
-      options.scorer != sim::RetrievalScorer::kVqPlain) {
-    refuse(arguments, kCodebookOnly, name);
-  }
+  refuse_other_scorers(arguments, options);
   if (arguments.has("codebook")) {
-    for (const char* option : {"codewords", "iterations"}) {
+    for (const std::string& option : kTrainingOnly) {
       if (arguments.given(option)) {
         throw Error(ErrorKind::kUsage,
                     fmt::format("--{} does not apply to a given codebook", option),
@@ -127,7 +174,7 @@ sim::RetrievalOptions make_retrieval(const Arguments& arguments, const std::stri
       throw Error(ErrorKind::kUsage, "--codebook is an empty name");
     }
   }
-  options.top = parsed(arguments, "top", sim::TopBudget::parse);
+  read_selection(arguments, options);
   if (arguments.has("window")) {
     options.window = arguments.at_least(1, "window");
   }
@@ -140,7 +187,18 @@ sim::RetrievalOptions make_retrieval(const Arguments& arguments, const std::stri
   options.placement = sim::placement_from_name(arguments.get<std::string>("placement"));
   options.codewords = arguments.at_least(0, "codewords");
   options.max_iterations = arguments.at_least(1, "iterations");
+  options.center_keys = arguments.get<bool>("center-keys");
+  options.codebook_dtype =
+      sim::codebook_dtype_from_name(arguments.get<std::string>("codebook-dtype"));
+  options.pq_subvectors = arguments.at_least(1, "pq-subvectors");
+  options.pq_bits = arguments.at_least(1, "pq-bits");
+  options.channels = arguments.at_least(1, "channels");
   options.hot_buffer = arguments.at_least(0, "hot-buffer");
+  options.hot_policy = sim::hot_policy_from_name(arguments.get<std::string>("hot-policy"));
+  if (arguments.given("hot-policy") && options.hot_buffer == 0) {
+    throw Error(ErrorKind::kUsage, "--hot-policy does not apply without a hot buffer",
+                "--hot-buffer gives it slots");
+  }
   options.layers = chosen_layers(arguments.get<std::string>("layers"), model.layers);
   options.seed = arguments.get<std::uint64_t>("seed");
   if (arguments.has("codebook")) {
@@ -170,7 +228,8 @@ void add_method_options(Arguments& arguments) {
   arguments.options("Eviction")(
       "budget,b", text("20%"),
       "tokens kept a head, window included: 512, 20% of the prompt, or 64MiB for K and V of all "
-      "layers")("alpha", text("0.2"), "uniform share of an adaptive budget, 0 to 1")(
+      "layers")("alpha", text("0.2"),
+                "uniform share of an adaptive budget, 0 to 1; of adaptive retrieval budgets too")(
       "alpha-mode", text("blend"), "blend, floor, floor-kvpress, paper-literal, official-rounding")(
       "granularity", text("kv"), "who gets a budget: kv heads or query heads")(
       "pool", po::value<std::string>(), "pooling of scores: max:7 (default), avg:K or none")(
@@ -178,18 +237,33 @@ void add_method_options(Arguments& arguments) {
       "no-bound", po::bool_switch(), "leave the loss bounds out (they need a pass over V W_O)");
   arguments.options("Retrieval")(
       "top", text("3%"), "K a query head and step: a share of all tokens so far, or a count")(
+      "retrieval-budget", text("uniform"),
+      "uniform: K each; adaptive: the layer's total shared out among its query heads by the "
+      "attention that the scores promise, step by step")(
+      "mass", text("none"),
+      "take the best tokens only until they, sinks and window hold this share of the expected "
+      "attention, e.g. 95%; at most K")(
       "codebook", po::value<std::string>(),
       "codebook file of `kvsieve train`; without it one is trained on the trace's own prompt")(
       "codewords", po::value<std::int64_t>()->default_value(0),
-      "C of a codebook trained here; 0 chooses by the number of keys")(
-      "iterations", po::value<std::int64_t>()->default_value(300),
-      "most k-means iterations of a codebook trained here")(
+      "C of a codebook trained here, or clusters of cluster-centroid; 0 chooses by the number of "
+      "keys")("iterations", po::value<std::int64_t>()->default_value(300),
+              "most k-means iterations of what is trained here")("center-keys", po::bool_switch(),
+                                                                 "train on keys minus their mean")(
+      "codebook-dtype", text("fp32"),
+      "what codewords and Cholesky factor are rounded to: fp32, fp16 or bf16")(
+      "pq-subvectors", po::value<std::int64_t>()->default_value(2),
+      "m of pq, a divisor of the head dimension")(
+      "pq-bits", po::value<std::int64_t>()->default_value(6), "of a code of pq, 1 to 12")(
+      "channels", po::value<std::int64_t>()->default_value(16),
+      "r of channel-subset, 1 to the head dimension")(
       "wrope-distance", po::value<std::int64_t>()->default_value(2048),
       "b, the constant distance of windowed RoPE")("final-attention", text("exact"),
                                                    "exact (true positions) or wrope")(
       "placement", text("fetch"), "whose PCIe bytes the summary shows: fetch or cpu-attention")(
       "hot-buffer", po::value<std::int64_t>()->default_value(0),
-      "LRU slots a KV head on the GPU, in tokens; 0 is off");
+      "slots a KV head on the GPU, in tokens; 0 is off")(
+      "hot-policy", text("lru"), "which token leaves a full hot buffer: lru or lfu");
 }
 
 RunPlan make_plan(const Arguments& arguments, const traces::ModelShape& model) {

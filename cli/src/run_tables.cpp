@@ -141,6 +141,21 @@ Table eviction_table(const sim::EvictionResult& result, bool exact) {
   return table;
 }
 
+/// Mean over KV heads, where codes were compared.
+std::optional<double> code_agreement(const sim::RetrievalResult& result) {
+  double sum = 0.0;
+  double heads = 0.0;
+  for (const sim::LayerRetrieval& layer : result.layers) {
+    for (const sim::HeadRetrieval& head : layer.heads) {
+      if (head.code_usage && head.code_usage->agreement) {
+        sum += *head.code_usage->agreement;
+        heads += 1.0;
+      }
+    }
+  }
+  return heads > 0.0 ? std::optional(sum / heads) : std::nullopt;
+}
+
 std::string retrieval_summary(const traces::Trace& trace, const sim::RetrievalResult& result) {
   const sim::RetrievalOptions& options = result.options;
   const sim::RetrievalFigures& summary = result.summary;
@@ -153,16 +168,34 @@ std::string retrieval_summary(const traces::Trace& trace, const sim::RetrievalRe
                       retrieves ? " top " + options.top.text() : "", summary.attended_tokens);
   if (result.codebook) {
     text += fmt::format(
-        "  codebook: {}, {} codewords, {}\n", name_of(result.codebook->info.kind),
-        result.codebook->info.codewords,
+        "  codebook: {}{}, {} codewords in {}, {}\n", name_of(result.codebook->info.kind),
+        result.codebook->info.center_keys ? " of centred keys" : "",
+        result.codebook->info.codewords, sim::codebook_dtype_name(options.codebook_dtype),
         result.codebook->given ? "given" : "trained in-sample on this trace's own prompt");
+    if (const std::optional<double> agreement = code_agreement(result)) {
+      text += fmt::format("  codes equal those of the fp32 codebook for {} of the tokens\n",
+                          percent(agreement));
+    }
+  }
+  if (result.index) {
+    text += fmt::format("  index: {} bytes a token and KV head, {} besides; a step reads {}\n",
+                        number(result.index->per_token),
+                        human_bytes(static_cast<double>(result.index->fixed)),
+                        human_bytes(summary.index_read_bytes));
+  }
+  if (result.selected) {
+    text += fmt::format(
+        "  tokens a query head and step: mean {}, 10% {}, median {}, 90% {}, largest {}; {} take K "
+        "or more\n",
+        number(summary.selected_tokens), result.selected->p10, result.selected->median,
+        result.selected->p90, result.selected->largest, percent(result.selected->at_top));
   }
   if (retrieves) {
     text += fmt::format("  recall {} of the exact top K", percent(summary.recall));
-    text += result.codebook
-                ? fmt::format("; windowed RoPE alone {}, codes given it {}\n",
-                              percent(summary.wrope_recall), percent(summary.recall_vs_wrope))
-                : "\n";
+    const bool split = result.codebook && options.scorer != sim::RetrievalScorer::kVqPostRope;
+    text += split ? fmt::format("; windowed RoPE alone {}, codes given it {}\n",
+                                percent(summary.wrope_recall), percent(summary.recall_vs_wrope))
+                  : "\n";
   }
   text += fmt::format("  captured mass {} (retrieved part {}), output error {}, L1 loss {} ({})\n",
                       percent(summary.captured_mass), percent(summary.retrieved_mass),
@@ -185,9 +218,9 @@ std::string retrieval_summary(const traces::Trace& trace, const sim::RetrievalRe
 
 Table retrieval_table(const sim::RetrievalResult& result, bool exact) {
   const std::vector<std::string> header{
-      "layer",         "recall",       "wrope_recall",       "recall_vs_wrope",
-      "captured_mass", "output_error", "l1_loss_relative",   "union_tokens",
-      "overlap",       "fetch_bytes",  "cpu_attention_bytes"};
+      "layer",         "recall",           "wrope_recall",     "recall_vs_wrope",
+      "captured_mass", "output_error",     "l1_loss_relative", "union_tokens",
+      "overlap",       "index_read_bytes", "fetch_bytes",      "cpu_attention_bytes"};
   Table table(header);
   for (const sim::LayerRetrieval& layer : result.layers) {
     if (!layer.touched) {
@@ -202,8 +235,8 @@ Table retrieval_table(const sim::RetrievalResult& result, bool exact) {
                cell(figures.wrope_recall, exact), cell(figures.recall_vs_wrope, exact),
                cell(figures.captured_mass, exact), cell(layer.loss.output_error, exact),
                cell(layer.loss.l1_loss_relative, exact), cell(figures.union_tokens, exact),
-               cell(figures.overlap, exact), cell(figures.fetch.bytes(), exact),
-               cell(figures.cpu_attention.bytes(), exact)});
+               cell(figures.overlap, exact), cell(figures.index_read_bytes, exact),
+               cell(figures.fetch.bytes(), exact), cell(figures.cpu_attention.bytes(), exact)});
   }
   return table;
 }

@@ -60,9 +60,11 @@ int run_train(const std::vector<std::string>& words) {
   arguments.options("Options")("output,o", po::value(&output)->required(), "codebook file")(
       "codewords", po::value(&options.codewords)->default_value(0),
       "C; 0 takes the largest power of two up to rows / 16, at most 4096")(
-      "kind", po::value(&kind)->default_value(kind), "query-aware or plain")(
-      "moment", po::value(&moment)->default_value(moment),
-      "queries behind the moment H: wrope (rotated to b) or rope")(
+      "kind", po::value(&kind)->default_value(kind),
+      "query-aware, plain, or post-rope: query-aware over keys rotated to their positions, for "
+      "vq-post-rope")("moment", po::value(&moment)->default_value(moment),
+                      "queries behind the moment H: wrope (rotated to b) or rope")(
+      "center-keys", po::bool_switch(&options.center_keys), "code keys minus their mean")(
       "iterations", po::value(&options.max_iterations)->default_value(options.max_iterations),
       "most k-means iterations")(
       "tolerance",
@@ -93,6 +95,10 @@ int run_train(const std::vector<std::string>& words) {
   options.kind = sim::codebook_kind_from_name(kind);
   options.moment = sim::moment_queries_from_name(moment);
   options.seeding = sim::codebook_seeding_from_name(seeding);
+  if (options.kind != sim::CodebookKind::kQueryAware && arguments.given("moment")) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--moment does not apply to the kind {}", sim::name_of(options.kind)));
+  }
   Table table({"layer", "kv_head", "rows", "query_rows", "iterations", "objective", "dead_codes",
                "reseeded", "condition_number"});
   if (format != "json") {

@@ -12,9 +12,10 @@
 namespace kvsieve::sim {
 namespace {
 
-constexpr NamedValues<CodebookKind, 2> kKinds{
-    "codebook kind",
-    {{{"plain", CodebookKind::kPlain}, {"query-aware", CodebookKind::kQueryAware}}}};
+constexpr NamedValues<CodebookKind, 3> kKinds{"codebook kind",
+                                              {{{"plain", CodebookKind::kPlain},
+                                                {"query-aware", CodebookKind::kQueryAware},
+                                                {"post-rope", CodebookKind::kPostRope}}}};
 constexpr NamedValues<MomentQueries, 2> kMoments{
     "moment", {{{"wrope", MomentQueries::kWrope}, {"rope", MomentQueries::kRope}}}};
 constexpr NamedValues<CodebookSeeding, 2> kSeedings{
@@ -80,19 +81,25 @@ void CodebookBuilder::add_layer(std::int64_t layer) {
   added.layer = layer;
   added.codewords = add_tensor({heads, m_storage->info.codewords, d});
   added.cholesky = add_tensor({heads, d, d});
+  if (m_storage->info.center_keys) {
+    added.mean = add_tensor({heads, 1, d});
+  }
   added.heads.resize(static_cast<std::size_t>(heads));
 }
 
-void CodebookBuilder::set_head(std::int64_t kv_head, const kernels::TrainedCodebook& codebook,
-                               CalibrationRecord record) {
+void CodebookBuilder::set_head(std::int64_t kv_head, TrainedHead trained) {
   const auto head = static_cast<std::size_t>(kv_head);
+  const std::size_t first = m_storage->tensors.size() - (m_storage->info.center_keys ? 3 : 2);
   const auto copy = [&](const std::vector<float>& values, std::vector<float>& tensor) {
     std::copy(values.begin(), values.end(),
               tensor.begin() + static_cast<std::ptrdiff_t>(head * values.size()));
   };
-  copy(codebook.codewords, m_storage->tensors[m_storage->tensors.size() - 2]);
-  copy(codebook.cholesky, m_storage->tensors.back());
-  m_storage->layers.back().heads[head] = std::move(record);
+  copy(trained.codebook.codewords, m_storage->tensors[first]);
+  copy(trained.codebook.cholesky, m_storage->tensors[first + 1]);
+  if (m_storage->info.center_keys) {
+    copy(trained.mean, m_storage->tensors[first + 2]);
+  }
+  m_storage->layers.back().heads[head] = std::move(trained.record);
 }
 
 Codebook CodebookBuilder::finish() {

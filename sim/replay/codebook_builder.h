@@ -5,9 +5,9 @@
 #include <optional>
 #include <vector>
 
-#include "kvsieve/kernels/codebook_training.h"
 #include "kvsieve/sim/codebook.h"
 #include "kvsieve/traces/safetensors.h"
+#include "replay/head_codebook.h"
 
 namespace kvsieve::sim {
 
@@ -26,8 +26,7 @@ class CodebookBuilder {
   /// Begins model layer `layer`; layers come ascending.
   void add_layer(std::int64_t layer);
   /// Sets a head of the layer begun last.
-  void set_head(std::int64_t kv_head, const kernels::TrainedCodebook& codebook,
-                CalibrationRecord record);
+  void set_head(std::int64_t kv_head, TrainedHead trained);
   [[nodiscard]] Codebook finish();
 
  private:

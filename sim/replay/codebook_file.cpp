@@ -32,13 +32,13 @@ ordered_json to_json(const CalibrationRecord& record) {
 }
 
 ordered_json to_json(const CodebookInfo& info, std::span<const CodebookLayer> layers) {
-  ordered_json json = {{"model", to_json(info.model)},     {"kind", name_of(info.kind)},
-                       {"moment", name_of(info.moment)},   {"codewords", info.codewords},
-                       {"distance", info.distance},        {"max_iterations", info.max_iterations},
-                       {"tolerance", info.tolerance},      {"seed", info.seed},
-                       {"seeding", name_of(info.seeding)}, {"tool_version", info.tool_version},
-                       {"traces", ordered_json::array()},  {"warnings", info.warnings},
-                       {"layers", ordered_json::array()}};
+  ordered_json json = {{"model", to_json(info.model)},      {"kind", name_of(info.kind)},
+                       {"moment", name_of(info.moment)},    {"codewords", info.codewords},
+                       {"distance", info.distance},         {"max_iterations", info.max_iterations},
+                       {"tolerance", info.tolerance},       {"seed", info.seed},
+                       {"seeding", name_of(info.seeding)},  {"center_keys", info.center_keys},
+                       {"tool_version", info.tool_version}, {"traces", ordered_json::array()},
+                       {"warnings", info.warnings},         {"layers", ordered_json::array()}};
   for (const CalibrationTrace& trace : info.traces) {
     json["traces"].push_back({{"name", trace.name},
                               {"hash", trace.hash},
@@ -89,8 +89,9 @@ CodebookInfo info_from_json(const JsonFields& fields) {
   CodebookInfo info;
   info.model = traces::model_shape_from_json(fields.raw("model"));
   const std::string kind = fields.string("kind");
-  if (kind != name_of(CodebookKind::kPlain) && kind != name_of(CodebookKind::kQueryAware)) {
-    fields.fail("kind", "plain or query-aware");
+  if (kind != name_of(CodebookKind::kPlain) && kind != name_of(CodebookKind::kQueryAware) &&
+      kind != name_of(CodebookKind::kPostRope)) {
+    fields.fail("kind", "plain, query-aware or post-rope");
   }
   info.kind = codebook_kind_from_name(kind);
   const std::string moment = fields.string("moment");
@@ -98,6 +99,7 @@ CodebookInfo info_from_json(const JsonFields& fields) {
     fields.fail("moment", "wrope or rope");
   }
   info.moment = moment_queries_from_name(moment);
+  info.center_keys = fields.boolean_or("center_keys", false);
   info.codewords = fields.integer("codewords", 1, kMaxCodewords);
   info.distance = fields.integer("distance", 0, INT32_MAX);
   info.max_iterations = fields.integer("max_iterations", 1, kMaxCount);
@@ -192,6 +194,9 @@ Codebook Codebook::open(const std::filesystem::path& path) {
                                        {heads, info.codewords, d});
       layer.cholesky =
           checked_tensor(file, traces::tensor_name(layer.layer, "cholesky"), {heads, d, d});
+      if (info.center_keys) {
+        layer.mean = checked_tensor(file, traces::tensor_name(layer.layer, "mean"), {heads, 1, d});
+      }
       storage->layers.push_back(std::move(layer));
     });
     if (storage->layers.empty()) {
@@ -207,12 +212,17 @@ Codebook Codebook::open(const std::filesystem::path& path) {
 }
 
 void Codebook::save(const std::filesystem::path& path, bool overwrite) const {
-  std::vector<traces::SafetensorsWriter::Tensor> tensors;
+  std::vector<std::pair<std::string, const traces::TensorView*>> views;
   for (const CodebookLayer& layer : layers()) {
-    tensors.push_back({traces::tensor_name(layer.layer, "codewords"), traces::DType::kF32,
-                       layer.codewords.shape});
-    tensors.push_back(
-        {traces::tensor_name(layer.layer, "cholesky"), traces::DType::kF32, layer.cholesky.shape});
+    views.emplace_back(traces::tensor_name(layer.layer, "codewords"), &layer.codewords);
+    views.emplace_back(traces::tensor_name(layer.layer, "cholesky"), &layer.cholesky);
+    if (info().center_keys) {
+      views.emplace_back(traces::tensor_name(layer.layer, "mean"), &layer.mean);
+    }
+  }
+  std::vector<traces::SafetensorsWriter::Tensor> tensors;
+  for (const auto& [name, view] : views) {
+    tensors.push_back({name, traces::DType::kF32, view->shape});
   }
   const ordered_json json = to_json(info(), layers());
   traces::SafetensorsWriter writer(
@@ -222,14 +232,10 @@ void Codebook::save(const std::filesystem::path& path, bool overwrite) const {
        {"kvsieve", json.dump(-1, ' ', false, ordered_json::error_handler_t::replace)}},
       tensors, overwrite);
   std::vector<float> values;
-  const auto write = [&](const std::string& name, const traces::TensorView& tensor) {
-    values.resize(static_cast<std::size_t>(tensor.elements()));
-    traces::to_float(tensor.dtype, tensor.data, values);
+  for (const auto& [name, view] : views) {
+    values.resize(static_cast<std::size_t>(view->elements()));
+    traces::to_float(view->dtype, view->data, values);
     writer.write(name, 0, std::span<const float>(values));
-  };
-  for (const CodebookLayer& layer : layers()) {
-    write(traces::tensor_name(layer.layer, "codewords"), layer.codewords);
-    write(traces::tensor_name(layer.layer, "cholesky"), layer.cholesky);
   }
   writer.commit();
 }

@@ -45,17 +45,49 @@ traces::TraceLayer layer_of(const traces::Trace& trace, std::int64_t layer) {
   return trace.layer(*index);
 }
 
-/// Prompt keys of all traces, one after the other, [rows, d].
+/// Prompt keys of all traces, one after the other, [rows, d]; rotated to their positions for a
+/// codebook of rotated keys.
 std::vector<float> load_keys(std::span<const traces::Trace* const> traces, std::int64_t layer,
-                             std::int64_t kv_head, std::int64_t d) {
+                             std::int64_t kv_head, std::int64_t d, CodebookKind kind) {
   std::vector<float> keys(static_cast<std::size_t>(prompt_rows(traces) * d));
   float* next = keys.data();
   for (const traces::Trace* trace : traces) {
     const std::int64_t rows = trace->header().prompt_tokens;
-    kernels::load_rows(HeadSlice(layer_of(*trace, layer).k, kv_head), 0, {next, rows, d});
+    const traces::TraceLayer source = layer_of(*trace, layer);
+    const MatrixView<float> block(next, rows, d);
+    kernels::load_rows(HeadSlice(source.k, kv_head), 0, block);
+    if (kind == CodebookKind::kPostRope) {
+      const traces::RopeTable rope(source.spec.rope, d);
+      for (std::int64_t j = 0; j < rows; ++j) {
+        rope.rotate(j, block.row(j));
+      }
+    }
     next += rows * d;
   }
   return keys;
+}
+
+/// Subtracts the mean row, summed in order in double precision and rounded; returns it.
+std::vector<float> center(const MatrixView<float>& rows) {
+  std::vector<double> sums(static_cast<std::size_t>(rows.cols), 0.0);
+  for (std::int64_t r = 0; r < rows.rows; ++r) {
+    for (std::size_t t = 0; t < sums.size(); ++t) {
+      sums[t] += static_cast<double>(rows.row(r)[t]);
+    }
+  }
+  std::vector<float> mean(sums.size());
+  for (std::size_t t = 0; t < sums.size(); ++t) {
+    mean[t] = static_cast<float>(sums[t] / static_cast<double>(rows.rows));
+  }
+  for (std::int64_t r = 0; r < rows.rows; ++r) {
+    const std::span<float> row = rows.row(r);
+    std::transform(row.begin(), row.end(), mean.begin(), row.begin(), std::minus<>());
+  }
+  return mean;
+}
+
+MomentQueries moment_of(const CodebookOptions& options) {
+  return options.kind == CodebookKind::kPostRope ? MomentQueries::kRope : options.moment;
 }
 
 void add_queries(const traces::Trace& trace, std::int64_t layer_number, std::int64_t q_head,
@@ -68,7 +100,7 @@ void add_queries(const traces::Trace& trace, std::int64_t layer_number, std::int
   for (std::int64_t first = 0; first < queries; first += kQueriesPerBlock) {
     const MatrixView<float> block(rows.data(), std::min(kQueriesPerBlock, queries - first), d);
     kernels::load_rows(HeadSlice(layer.q, q_head), first, block);
-    if (options.moment == MomentQueries::kWrope) {
+    if (moment_of(options) == MomentQueries::kWrope) {
       kernels::rotate_to_distance(rope, options.distance, block);
     } else {
       for (std::int64_t r = 0; r < block.rows; ++r) {
@@ -118,7 +150,8 @@ CodebookInfo describe_training(std::span<const traces::Trace* const> traces,
   CodebookInfo info;
   info.model = traces.front()->header().model;
   info.kind = options.kind;
-  info.moment = options.moment;
+  info.moment = moment_of(options);
+  info.center_keys = options.center_keys;
   const std::int64_t rows = prompt_rows(traces);
   info.codewords = options.codewords > 0 ? options.codewords : auto_codewords(rows);
   info.distance = options.distance;
@@ -135,14 +168,14 @@ CodebookInfo describe_training(std::span<const traces::Trace* const> traces,
     info.warnings.push_back(fmt::format("{} codewords for {} calibration keys: some stay unused",
                                         info.codewords, rows));
   }
-  if (options.kind == CodebookKind::kQueryAware) {
+  if (options.kind != CodebookKind::kPlain) {
     const std::int64_t queries = group_query_rows(traces);
     const std::int64_t wanted = kQueryRowsPerDimension * info.model.head_dim;
     if (queries == 0) {
       throw Error(ErrorKind::kBadInput,
-                  fmt::format("{}: a query-aware codebook needs captured prompt queries, the trace "
+                  fmt::format("{}: a {} codebook needs captured prompt queries, the trace "
                               "has none",
-                              traces.front()->path().string()),
+                              traces.front()->path().string(), name_of(options.kind)),
                   "record with --prompt-queries all, or train a plain codebook");
     }
     if (queries < wanted) {
@@ -163,7 +196,7 @@ TrainedHead train_head(std::span<const traces::Trace* const> traces, std::int64_
   try {
     kernels::CholeskyFactor factor = kernels::identity_factor(d);
     TrainedHead trained;
-    if (options.kind == CodebookKind::kQueryAware) {
+    if (options.kind != CodebookKind::kPlain) {
       kernels::QueryMoment moment(d);
       for (const traces::Trace* trace : traces) {
         for (std::int64_t member = 0; member < model.group(); ++member) {
@@ -173,8 +206,11 @@ TrainedHead train_head(std::span<const traces::Trace* const> traces, std::int64_
       factor = kernels::factorise(moment);
       trained.record.query_rows = moment.rows();
     }
-    const std::vector<float> keys = load_keys(traces, layer, kv_head, d);
+    std::vector<float> keys = load_keys(traces, layer, kv_head, d, options.kind);
     const auto rows = static_cast<std::int64_t>(keys.size()) / d;
+    if (options.center_keys) {
+      trained.mean = center({keys.data(), rows, d});
+    }
     kernels::KMeansOptions kmeans{.clusters = options.codewords,
                                   .max_iterations = options.max_iterations,
                                   .tolerance = options.tolerance,
@@ -235,8 +271,7 @@ Codebook train_codebook(std::span<const traces::Trace* const> traces,
           progress((finished + share) / total);
         }
       };
-      TrainedHead trained = train_head(traces, layer, kv_head, resolved, progress_of_head);
-      builder.set_head(kv_head, trained.codebook, std::move(trained.record));
+      builder.set_head(kv_head, train_head(traces, layer, kv_head, resolved, progress_of_head));
       finished += 1.0;
       if (progress) {
         progress(finished / total);

@@ -15,11 +15,12 @@ namespace kvsieve::sim {
 /// A trained head.
 struct TrainedHead {
   kernels::TrainedCodebook codebook;
+  std::vector<float> mean;  ///< [d] of the calibration keys; empty unless they are centred
   CalibrationRecord record;
 };
 
 /// Trains KV head `kv_head` of model layer `layer`, which every trace has captured, on prompt keys
-/// and, if query-aware, the captured prompt queries. `options.codewords` is set. Errors name layer
+/// and, unless plain, the captured prompt queries. `options.codewords` is set. Errors name layer
 /// and head. `progress` gets the share of the iterations that k-means may take; what it throws
 /// passes through.
 [[nodiscard]] TrainedHead train_head(std::span<const traces::Trace* const> traces,

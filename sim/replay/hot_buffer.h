@@ -1,34 +1,43 @@
 #pragma once
-// The part of a KV head's host cache that is also on the GPU: least recently used tokens leave.
+// The part of a KV head's host cache that is also on the GPU.
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "kvsieve/sim/retrieval_replay.h"
+
 namespace kvsieve::sim {
 
-/// An LRU set of tokens. A step first counts what is there, then uses its hits in ascending order,
-/// then brings in the missing tokens in ascending order, so that no token of a step pushes out a
-/// hit of the same step before it was counted.
+/// Slots for tokens, served step by step. Tokens of the step that are there are hits. The missing
+/// ones, ascending, take free slots, then those of tokens that the step has not used:
+///   LRU  whose last use is oldest; ties: the lowest token
+///   LFU  with the fewest uses since it came in; ties: the oldest last use, then the lowest token
+/// Once every slot is used by the step, the remaining ones are fetched and not kept.
 class HotBuffer {
  public:
   /// @param slots tokens that fit, 0 for none @param tokens T, all tokens that may ever come
-  HotBuffer(std::int64_t slots, std::int64_t tokens);
+  HotBuffer(std::int64_t slots, std::int64_t tokens, HotPolicy policy);
 
   /// Serves one step's tokens (ascending, each < T). Replaces `missing` by those that were not
   /// there, ascending; returns how many were.
   std::int64_t serve(std::span<const std::int32_t> wanted, std::vector<std::int32_t>& missing);
 
  private:
-  void unlink(std::int32_t token);
-  void push_newest(std::int32_t token);
+  struct Use {
+    std::int64_t uses = 0;  // since it came in; 0 if it is not held
+    std::int64_t last = 0;  // step of the last use
+  };
 
-  static constexpr std::int32_t kAbsent = -1;
+  void evict(std::int64_t count);
+  [[nodiscard]] bool leaves_first(std::int32_t a, std::int32_t b) const;
+
   std::int64_t m_slots;
-  std::int64_t m_size = 0;
-  std::int32_t m_head;                // list head; its neighbours are the oldest and the newest
-  std::vector<std::int32_t> m_older;  // [T + 1] neighbour towards the oldest, kAbsent if not held
-  std::vector<std::int32_t> m_newer;  // [T + 1]
+  HotPolicy m_policy;
+  std::int64_t m_step = 0;
+  std::vector<Use> m_use;             // [T]
+  std::vector<std::int32_t> m_held;   // in no order
+  std::vector<std::int32_t> m_spare;  // held and not used by this step
 };
 
 }  // namespace kvsieve::sim

@@ -87,6 +87,7 @@ RetrievalFigures figures_of(std::span<const HeadStep> steps, const FigureContext
   Mean recall;
   Mean recall_vs_wrope;
   Mean wrope_recall;
+  Mean selected;
   Mean union_factor;
   Mean ties;
   Mean overlap;
@@ -113,12 +114,14 @@ RetrievalFigures figures_of(std::span<const HeadStep> steps, const FigureContext
     needle_retrieved += static_cast<double>(step.needle_retrieved);
     needle_eligible += static_cast<double>(step.needle_eligible);
     if (context.retrieves) {
+      selected.add(step.selected);
+      figures.index_read_bytes += context.index.read(step.eligible);
       add_step(figures, step, context);
     }
   }
   const auto count = static_cast<double>(std::max<std::size_t>(1, steps.size()));
   for (double* sum : {&figures.captured_mass, &figures.retrieved_mass, &figures.output_error,
-                      &figures.attended_tokens, &figures.union_tokens}) {
+                      &figures.attended_tokens, &figures.union_tokens, &figures.index_read_bytes}) {
     *sum /= count;
   }
   divide(figures.fetch, count);
@@ -126,6 +129,7 @@ RetrievalFigures figures_of(std::span<const HeadStep> steps, const FigureContext
   figures.recall = recall.value();
   figures.recall_vs_wrope = recall_vs_wrope.value();
   figures.wrope_recall = wrope_recall.value();
+  figures.selected_tokens = selected.value();
   figures.union_factor = union_factor.value();
   figures.boundary_ties = ties.value();
   figures.overlap = overlap.value();
@@ -139,9 +143,10 @@ RetrievalFigures figures_of(std::span<const HeadStep> steps, const FigureContext
 RetrievalFigures mean_figures(std::span<const RetrievalFigures> parts) {
   RetrievalFigures mean;
   for (const auto field : {&RetrievalFigures::recall, &RetrievalFigures::recall_vs_wrope,
-                           &RetrievalFigures::wrope_recall, &RetrievalFigures::union_factor,
-                           &RetrievalFigures::boundary_ties, &RetrievalFigures::overlap,
-                           &RetrievalFigures::hot_hit_rate, &RetrievalFigures::needle_recall}) {
+                           &RetrievalFigures::wrope_recall, &RetrievalFigures::selected_tokens,
+                           &RetrievalFigures::union_factor, &RetrievalFigures::boundary_ties,
+                           &RetrievalFigures::overlap, &RetrievalFigures::hot_hit_rate,
+                           &RetrievalFigures::needle_recall}) {
     Mean values;
     for (const RetrievalFigures& part : parts) {
       values.add(part.*field);
@@ -159,7 +164,9 @@ RetrievalFigures mean_figures(std::span<const RetrievalFigures> parts) {
   }
   mean.wrope_error = mean_error(parts, &RetrievalFigures::wrope_error);
   mean.vq_error = mean_error(parts, &RetrievalFigures::vq_error);
+  mean.score_error = mean_error(parts, &RetrievalFigures::score_error);
   for (const RetrievalFigures& part : parts) {
+    mean.index_read_bytes += part.index_read_bytes;
     add(mean.fetch, part.fetch);
     add(mean.cpu_attention, part.cpu_attention);
   }

@@ -16,6 +16,7 @@ struct FigureContext {
   std::int64_t element_bytes = 2;
   bool retrieves = true;  ///< the scorer is not kNone
   bool hot_buffer = false;
+  IndexBytes index;
 
   FigureContext(const traces::TraceHeader& header, const RetrievalOptions& options);
 };

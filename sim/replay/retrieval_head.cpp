@@ -94,9 +94,18 @@ class RetrievalHead::Block {
     }
   }
 
+  void rank(AdaptiveTops& tops) {
+    for (std::int64_t member = 0; member < m_head.m_group; ++member) {
+      const Rows scores = score(member);
+      for (std::int64_t s = 0; s < m_count; ++s) {
+        tops.set(m_first + s, q_head(member), scores.row(s), exact(member, s));
+      }
+    }
+  }
+
   void run() {
     for (std::int64_t member = 0; member < m_head.m_group; ++member) {
-      score(member);
+      measure(member);
     }
     for (std::int64_t s = 0; s < m_count; ++s) {
       attend(s);
@@ -131,12 +140,22 @@ class RetrievalHead::Block {
     return m_scratch.sets[static_cast<std::size_t>(s * m_head.m_group + member)];
   }
 
-  /// True scores, windowed-RoPE scores, selection and dense attention of one query head.
-  void score(std::int64_t member) {
+  [[nodiscard]] std::int64_t q_head(std::int64_t member) const {
+    return m_head.m_kv_head * m_head.m_group + member;
+  }
+  /// True scores of the tokens that exist at step s.
+  [[nodiscard]] std::span<const float> exact(std::int64_t member, std::int64_t s) const {
+    return scores_of(m_scratch.near, member)
+        .row(s)
+        .first(static_cast<std::size_t>(m_positions[static_cast<std::size_t>(s)]) + 1);
+  }
+
+  /// True scores, windowed-RoPE scores and the scorer's of one query head.
+  Rows score(std::int64_t member) {
     const HeadIndex& index = *m_head.m_index;
     const MatrixView<float> near = scores_of(m_scratch.near, member);
     const MatrixView<float> far = scores_of(m_scratch.far, keeps_far() ? member : 0);
-    const QueryBlock block{.q_head = m_head.m_kv_head * m_head.m_group + member,
+    const QueryBlock block{.q_head = q_head(member),
                            .first_step = m_first,
                            .near_queries = queries_of(index.near_queries(), member),
                            .far_queries = queries_of(index.far_queries(), member),
@@ -144,7 +163,14 @@ class RetrievalHead::Block {
                            .far = far};
     kernels::attention_scores(block.near_queries, m_head.m_near_keys, 0, m_head.m_attention, near);
     kernels::attention_scores(block.far_queries, m_head.m_far_keys, 0, m_head.m_attention, far);
-    const Rows scores = index.source().scores(block, eligible(), m_scratch.source);
+    return index.source().scores(block, eligible(), m_scratch.source);
+  }
+
+  /// Scores, selection and dense attention of one query head.
+  void measure(std::int64_t member) {
+    const Rows scores = score(member);
+    const MatrixView<float> near = scores_of(m_scratch.near, member);
+    const MatrixView<float> far = scores_of(m_scratch.far, keeps_far() ? member : 0);
     for (std::int64_t s = 0; s < m_count; ++s) {
       select(member, s, scores.row(s), near.row(s), far.row(s));
     }
@@ -170,20 +196,23 @@ class RetrievalHead::Block {
     };
     QueryStep& record = query_step(member, s);
     record.wrope_error = kernels::score_error(within(near), within(far));
-    if (m_head.m_index->codes() != nullptr) {
-      record.vq_error = kernels::score_error(within(far), within(scores));
+    const HeadIndex& index = *m_head.m_index;
+    if (index.codes() != nullptr) {
+      const bool rotated = m_head.m_options.scorer == RetrievalScorer::kVqPostRope;
+      record.vq_error = kernels::score_error(within(rotated ? near : far), within(scores));
     }
-    const std::int64_t q_head = m_head.m_kv_head * m_head.m_group + member;
+    if (index.source().estimates()) {
+      record.score_error = kernels::score_error(within(near), within(scores));
+    }
     std::vector<std::int32_t>& chosen = set(s, member);
     m_head.m_selector->select(
-        {.q_head = q_head,
+        {.q_head = q_head(member),
          .step = m_first + s,
          .eligible = range,
          .top = m_head.m_tops[static_cast<std::size_t>(
-             (m_first + s) * m_head.m_trace.header().model.q_heads + q_head)],
+             (m_first + s) * m_head.m_trace.header().model.q_heads + q_head(member))],
          .scores = scores,
-         .exact =
-             near.first(static_cast<std::size_t>(m_positions[static_cast<std::size_t>(s)]) + 1)},
+         .exact = exact(member, s)},
         chosen);
     record.selected = static_cast<std::int64_t>(chosen.size());
     if (chosen.empty()) {
@@ -323,6 +352,21 @@ void RetrievalHead::load(const traces::TraceLayer& layer, std::int64_t kv_head,
   m_values.load(HeadSlice(layer.v, kv_head));
 }
 
+template <class Use>
+void RetrievalHead::for_blocks(std::int64_t first, std::int64_t last, Use use) {
+  const std::int64_t blocks = (last - first + kStepsPerBlock - 1) / kStepsPerBlock;
+  tbb::enumerable_thread_specific<Scratch> scratch;
+  tbb::parallel_for(std::int64_t{0}, blocks, [&](std::int64_t block) {
+    const std::int64_t begin = first + block * kStepsPerBlock;
+    Block steps(*this, scratch.local(), begin, std::min(kStepsPerBlock, last - begin));
+    use(steps);
+  });
+}
+
+void RetrievalHead::rank(AdaptiveTops& tops) {
+  for_blocks(0, m_step_count, [&](Block& block) { block.rank(tops); });
+}
+
 void RetrievalHead::run(const StepSelector& selector, std::span<const std::int64_t> tops) {
   m_selector = &selector;
   m_tops = tops;
@@ -332,17 +376,12 @@ void RetrievalHead::run(const StepSelector& selector, std::span<const std::int64
   m_query_steps.assign(rows, {});
   m_steps.assign(static_cast<std::size_t>(m_step_count), {});
   m_retrieved.resize(static_cast<std::size_t>(std::min(kStepsPerChunk, m_step_count)));
-  tbb::enumerable_thread_specific<Scratch> scratch;
-  HotBuffer hot(m_options.hot_buffer, m_values.tokens());
+  HotBuffer hot(m_options.hot_buffer, m_values.tokens(), m_options.hot_policy);
   std::vector<std::int32_t> before;
   std::vector<std::int32_t> missing;
   for (std::int64_t chunk = 0; chunk < m_step_count; chunk += kStepsPerChunk) {
     const std::int64_t end = std::min(chunk + kStepsPerChunk, m_step_count);
-    const std::int64_t blocks = (end - chunk + kStepsPerBlock - 1) / kStepsPerBlock;
-    tbb::parallel_for(std::int64_t{0}, blocks, [&](std::int64_t block) {
-      const std::int64_t first = chunk + block * kStepsPerBlock;
-      Block(*this, scratch.local(), first, std::min(kStepsPerBlock, end - first)).run();
-    });
+    for_blocks(chunk, end, [](Block& block) { block.run(); });
     // What depends on the step before: overlap and the hot buffer.
     for (std::int64_t step = chunk; step < end; ++step) {
       std::vector<std::int32_t>& retrieved =

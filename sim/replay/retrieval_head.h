@@ -11,6 +11,7 @@
 #include "kvsieve/kernels/topk_retrieval.h"
 #include "kvsieve/sim/retrieval_replay.h"
 #include "kvsieve/traces/trace.h"
+#include "replay/adaptive_tops.h"
 #include "replay/head_index.h"
 #include "replay/step_selector.h"
 
@@ -26,8 +27,9 @@ struct QueryStep {
   double retrieved_mass = 0.0;
   double output_error = 0.0;
   double boundary_ties = 0.0;
-  kernels::ScoreErrorSums wrope_error;
-  kernels::ScoreErrorSums vq_error;
+  kernels::ScoreErrorSums wrope_error;  ///< exact windowed RoPE against RoPE
+  kernels::ScoreErrorSums vq_error;     ///< codes against what they approximate
+  kernels::ScoreErrorSums score_error;  ///< the scorer against RoPE
 };
 
 /// A KV head ready to be replayed. Keeps its memory from head to head.
@@ -39,6 +41,9 @@ class RetrievalHead {
   /// Loads keys and values. `layer` and `index` must live until run() has returned.
   void load(const traces::TraceLayer& layer, std::int64_t kv_head,
             const kernels::RopePhases& phases, const HeadIndex& index);
+
+  /// Hands the attention that the scorer expects to `tops`. Parallel over blocks of steps.
+  void rank(AdaptiveTops& tops);
 
   /// Replays all decode steps; fills steps() and outputs. Parallel over blocks of steps.
   /// @param tops [m, Hq] K of a step and query head of the layer
@@ -62,6 +67,9 @@ class RetrievalHead {
  private:
   struct Scratch;
   class Block;
+
+  template <class Use>
+  void for_blocks(std::int64_t first, std::int64_t last, Use use);
 
   [[nodiscard]] kernels::MatrixView<const float> output_rows(const std::vector<float>& rows,
                                                              std::int64_t member) const;

@@ -10,19 +10,33 @@
 namespace kvsieve::sim {
 namespace {
 
-constexpr NamedValues<RetrievalScorer, 7> kScorers{
+constexpr NamedValues<RetrievalScorer, 12> kScorers{
     "scorer",
     {{{"vq-query-aware", RetrievalScorer::kVqQueryAware},
       {"vq-plain", RetrievalScorer::kVqPlain},
+      {"vq-post-rope", RetrievalScorer::kVqPostRope},
       {"exact", RetrievalScorer::kExact},
       {"exact-wrope", RetrievalScorer::kExactWrope},
       {"quest", RetrievalScorer::kQuest},
+      {"pq", RetrievalScorer::kPq},
+      {"chunk-mean", RetrievalScorer::kChunkMean},
+      {"cluster-centroid", RetrievalScorer::kClusterCentroid},
+      {"channel-subset", RetrievalScorer::kChannelSubset},
       {"random", RetrievalScorer::kRandom},
       {"none", RetrievalScorer::kNone}}}};
 constexpr NamedValues<FinalAttention, 2> kAttentions{
     "--final-attention", {{{"exact", FinalAttention::kExact}, {"wrope", FinalAttention::kWrope}}}};
 constexpr NamedValues<Placement, 2> kPlacements{
     "--placement", {{{"fetch", Placement::kFetch}, {"cpu-attention", Placement::kCpuAttention}}}};
+constexpr NamedValues<RetrievalBudget, 2> kBudgets{
+    "--retrieval-budget",
+    {{{"uniform", RetrievalBudget::kUniform}, {"adaptive", RetrievalBudget::kAdaptive}}}};
+constexpr NamedValues<HotPolicy, 2> kPolicies{
+    "--hot-policy", {{{"lru", HotPolicy::kLru}, {"lfu", HotPolicy::kLfu}}}};
+constexpr NamedValues<traces::DType, 3> kDTypes{"--codebook-dtype",
+                                                {{{"fp32", traces::DType::kF32},
+                                                  {"fp16", traces::DType::kF16},
+                                                  {"bf16", traces::DType::kBF16}}}};
 
 RetrievalOptions preset(std::string name, RetrievalScorer scorer) {
   RetrievalOptions options;
@@ -37,9 +51,14 @@ const std::vector<RetrievalOptions>& retrieval_presets() {
   static const std::vector<RetrievalOptions> presets{
       preset("a2ats", RetrievalScorer::kVqQueryAware),
       preset("vq-plain", RetrievalScorer::kVqPlain),
+      preset("vq-post-rope", RetrievalScorer::kVqPostRope),
       preset("exact-topk", RetrievalScorer::kExact),
       preset("exact-topk-wrope", RetrievalScorer::kExactWrope),
       preset("quest", RetrievalScorer::kQuest),
+      preset("pq", RetrievalScorer::kPq),
+      preset("chunk-mean", RetrievalScorer::kChunkMean),
+      preset("cluster-centroid", RetrievalScorer::kClusterCentroid),
+      preset("channel-subset", RetrievalScorer::kChannelSubset),
       preset("random-topk", RetrievalScorer::kRandom),
       preset("streaming-llm", RetrievalScorer::kNone)};
   return presets;
@@ -104,6 +123,25 @@ FinalAttention final_attention_from_name(std::string_view name) {
 }
 Placement placement_from_name(std::string_view name) {
   return kPlacements.value(name);
+}
+
+std::string_view name_of(RetrievalBudget budget) noexcept {
+  return kBudgets.name(budget);
+}
+std::string_view name_of(HotPolicy policy) noexcept {
+  return kPolicies.name(policy);
+}
+std::string_view codebook_dtype_name(traces::DType dtype) noexcept {
+  return kDTypes.name(dtype);
+}
+RetrievalBudget retrieval_budget_from_name(std::string_view name) {
+  return kBudgets.value(name);
+}
+HotPolicy hot_policy_from_name(std::string_view name) {
+  return kPolicies.value(name);
+}
+traces::DType codebook_dtype_from_name(std::string_view name) {
+  return kDTypes.value(name);
 }
 
 }  // namespace kvsieve::sim

@@ -9,6 +9,8 @@
 #include "kvsieve/kernels/eviction_loss.h"
 #include "kvsieve/kernels/topk_retrieval.h"
 #include "kvsieve/traces/error.h"
+#include "replay/adaptive_tops.h"
+#include "replay/float_rows.h"
 #include "replay/head_codebook.h"
 #include "replay/head_index.h"
 #include "replay/phase_cache.h"
@@ -25,12 +27,15 @@ using kernels::MatrixView;
 // Both lanes of a layer's traffic to attention on the host: one message down, one up.
 constexpr double kCpuAttentionMessages = 2.0;
 
-bool is_vq(RetrievalScorer scorer) {
-  return scorer == RetrievalScorer::kVqQueryAware || scorer == RetrievalScorer::kVqPlain;
-}
-
 CodebookKind kind_of(RetrievalScorer scorer) {
-  return scorer == RetrievalScorer::kVqPlain ? CodebookKind::kPlain : CodebookKind::kQueryAware;
+  switch (scorer) {
+    case RetrievalScorer::kVqPlain:
+      return CodebookKind::kPlain;
+    case RetrievalScorer::kVqPostRope:
+      return CodebookKind::kPostRope;
+    default:
+      return CodebookKind::kQueryAware;
+  }
 }
 
 void check_options(const RetrievalOptions& options) {
@@ -42,15 +47,32 @@ void check_options(const RetrievalOptions& options) {
   };
   require(options.sinks >= 0, "sinks", options.sinks, "0 or more");
   require(options.window >= 1, "window", options.window, "1 or more");
-  // Otherwise a page that could be retrieved might hold tokens of the future.
-  require(
-      options.scorer != RetrievalScorer::kQuest || options.window >= kQuestPageTokens - 1, "window",
-      options.window,
-      fmt::format("{} or more with pages of {} tokens", kQuestPageTokens - 1, kQuestPageTokens));
+  // Otherwise a page or chunk that could be retrieved might hold tokens of the future.
+  const std::int64_t part = options.scorer == RetrievalScorer::kQuest       ? kQuestPageTokens
+                            : options.scorer == RetrievalScorer::kChunkMean ? kChunkTokens
+                                                                            : 1;
+  require(options.window >= part - 1, "window", options.window,
+          fmt::format("{} or more with pages of {} tokens", part - 1, part));
   require(options.distance >= 0 && options.distance <= INT32_MAX, "distance", options.distance,
           "0 to 2^31 - 1");
   require(options.hot_buffer >= 0, "hot-buffer", options.hot_buffer, "0 or more tokens");
   require(options.top.is_share || options.top.count >= 0, "top", options.top.count, "0 or more");
+  require(options.codewords >= 0 && options.codewords <= 65536, "codewords", options.codewords,
+          "1 to 65536, or 0 for as many as the rows allow");
+  require(options.pq_subvectors >= 1, "pq-subvectors", options.pq_subvectors, "1 or more");
+  require(options.pq_bits >= 1 && options.pq_bits <= 12, "pq-bits", options.pq_bits, "1 to 12");
+  require(options.channels >= 1, "channels", options.channels, "1 or more");
+  require(options.alpha.units <= options.alpha.scale, "alpha", options.alpha.units, "0 to 1");
+  if (options.mass && (options.mass->units == 0 || options.mass->units > options.mass->scale)) {
+    throw Error(ErrorKind::kUsage, fmt::format("--mass is {}, expected more than 0, at most 100%",
+                                               options.mass->text()));
+  }
+  const bool adaptive = options.budget == RetrievalBudget::kAdaptive;
+  if ((adaptive || options.mass) && !ranks_by_attention(options.scorer)) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--{} does not apply to {}, whose scores are no attention",
+                            adaptive ? "retrieval-budget adaptive" : "mass", options.name));
+  }
 }
 
 /// Rows [steps, D] that sums of projected heads go to.
@@ -116,7 +138,7 @@ class RetrievalReplay {
                               trace.path().string()));
     }
     m_result.options = options;
-    if (is_vq(options.scorer)) {
+    if (uses_codebook(options.scorer)) {
       prepare_codebook();
     }
   }
@@ -152,6 +174,7 @@ class RetrievalReplay {
     CodebookOptions training;
     training.kind = kind_of(m_options.scorer);
     training.moment = m_options.moment;
+    training.center_keys = m_options.center_keys;
     training.codewords = m_options.codewords;
     training.max_iterations = m_options.max_iterations;
     training.distance = m_options.distance;
@@ -212,12 +235,25 @@ class RetrievalReplay {
   /// Codes of one head, from the given codebook or one trained here.
   HeadCodes make_codes(const traces::TraceLayer& layer, std::int64_t kv_head,
                        HeadRetrieval& result) {
-    const HeadSlice keys(layer.k, kv_head);
+    std::optional<FloatRows> rotated;
+    if (m_options.scorer == RetrievalScorer::kVqPostRope) {
+      rotated.emplace(HeadSlice(layer.k, kv_head), &m_phases.get(layer.spec.rope));
+    }
+    const HeadSlice keys = rotated ? rotated->head() : HeadSlice(layer.k, kv_head);
+    const std::int64_t d = m_model.head_dim;
     if (m_options.codebook != nullptr) {
       const CodebookLayer& book = *m_options.codebook->find(layer.layer);
       result.calibration = book.heads[static_cast<std::size_t>(kv_head)];
+      std::optional<FloatRows> mean;
+      if (m_options.codebook->info().center_keys) {
+        mean.emplace(HeadSlice(book.mean, kv_head), nullptr);
+      }
       try {
-        return {HeadSlice(book.codewords, kv_head), HeadSlice(book.cholesky, kv_head), keys};
+        return {{.codewords = HeadSlice(book.codewords, kv_head),
+                 .cholesky = HeadSlice(book.cholesky, kv_head),
+                 .mean = mean ? std::span<const float>(mean->values) : std::span<const float>(),
+                 .dtype = m_options.codebook_dtype},
+                keys};
       } catch (const Error& error) {
         throw Error(error.kind(), fmt::format("codebook, layer {}, KV head {}: {}", layer.layer,
                                               kv_head, error.what()));
@@ -227,14 +263,11 @@ class RetrievalReplay {
     training.codewords = m_result.codebook->info.codewords;
     TrainedHead trained = train_head(traces(), layer.layer, kv_head, training);
     result.calibration = std::move(trained.record);
-    const auto slice = [&](const std::vector<float>& values, std::int64_t rows) {
-      return HeadSlice(traces::TensorView{reinterpret_cast<const std::byte*>(values.data()),
-                                          traces::DType::kF32,
-                                          {1, rows, m_model.head_dim}},
-                       0);
-    };
-    return {slice(trained.codebook.codewords, training.codewords),
-            slice(trained.codebook.cholesky, m_model.head_dim), keys};
+    return {{.codewords = head_of(trained.codebook.codewords, training.codewords, d),
+             .cholesky = head_of(trained.codebook.cholesky, d, d),
+             .mean = trained.mean,
+             .dtype = m_options.codebook_dtype},
+            keys};
   }
 
   void run_layer(const traces::TraceLayer& layer, LayerRetrieval& result) {
@@ -244,14 +277,19 @@ class RetrievalReplay {
       HeadRetrieval& head = result.heads.emplace_back();
       head.head = kv_head;
       std::optional<HeadCodes> codes;
-      if (is_vq(m_options.scorer)) {
+      if (uses_codebook(m_options.scorer)) {
         codes = make_codes(layer, kv_head, head);
         head.code_usage = codes->usage();
       }
       indices.push_back(std::make_unique<HeadIndex>(m_trace, layer, kv_head, phases, m_options,
                                                     std::move(codes)));
+      finish_half_a_head();
     }
-    const std::vector<std::int64_t> tops = uniform_tops();
+    if (m_context.retrieves) {
+      m_context.index = indices.front()->source().index_bytes();
+      m_result.index = m_context.index;
+    }
+    const std::vector<std::int64_t> tops = layer_tops(layer, phases, indices);
     begin_layer(layer, indices, tops);
     ProjectedRows output(m_steps, m_model.width);
     ProjectedRows difference(m_steps, m_model.width);
@@ -268,28 +306,53 @@ class RetrievalReplay {
       }
       difference.add(unit);
       finish_head(unit, head);
-      m_heads_done += 1.0;
-      if (m_progress) {
-        m_progress(m_heads_done / m_heads_to_do);
-      }
+      finish_half_a_head();
     }
     finish_layer(output, difference, result);
   }
 
-  /// K of a step, the same for all query heads.
-  [[nodiscard]] std::int64_t top_at(std::int64_t step) const {
-    const std::int64_t i = m_trace.header().prompt_tokens + step;
-    return m_options.scorer == RetrievalScorer::kNone
-               ? 0
-               : std::min(m_options.top.at(i + 1),
-                          kernels::eligible_tokens(i, m_options.sinks, m_options.window).size());
+  /// A head is half done with its index and done with its steps.
+  void finish_half_a_head() {
+    m_heads_done += 0.5;
+    if (m_progress) {
+      m_progress(m_heads_done / m_heads_to_do);
+    }
   }
 
-  /// [m, Hq]
-  [[nodiscard]] std::vector<std::int64_t> uniform_tops() const {
-    std::vector<std::int64_t> tops;
+  [[nodiscard]] kernels::TokenRange eligible_at(std::int64_t step) const {
+    return kernels::eligible_tokens(m_trace.header().prompt_tokens + step, m_options.sinks,
+                                    m_options.window);
+  }
+
+  /// K of a step where all query heads have the same.
+  [[nodiscard]] std::int64_t top_at(std::int64_t step) const {
+    return m_context.retrieves
+               ? std::min(m_options.top.at(m_trace.header().prompt_tokens + step + 1),
+                          eligible_at(step).size())
+               : 0;
+  }
+
+  /// K of a step and query head, [m, Hq].
+  [[nodiscard]] std::vector<std::int64_t> layer_tops(
+      const traces::TraceLayer& layer, const kernels::RopePhases& phases,
+      std::span<const std::unique_ptr<HeadIndex>> indices) {
+    std::vector<std::int64_t> uniform;
+    std::vector<kernels::TokenRange> eligible;
     for (std::int64_t s = 0; s < m_steps; ++s) {
-      tops.insert(tops.end(), static_cast<std::size_t>(m_model.q_heads), top_at(s));
+      uniform.push_back(top_at(s));
+      eligible.push_back(eligible_at(s));
+    }
+    if (m_options.budget == RetrievalBudget::kAdaptive) {
+      AdaptiveTops adaptive(eligible, m_model.q_heads);
+      for (std::int64_t kv_head = 0; kv_head < m_model.kv_heads; ++kv_head) {
+        m_head.load(layer, kv_head, phases, *indices[static_cast<std::size_t>(kv_head)]);
+        m_head.rank(adaptive);
+      }
+      return adaptive.tops(uniform, m_options.alpha);
+    }
+    std::vector<std::int64_t> tops;
+    for (const std::int64_t top : uniform) {
+      tops.insert(tops.end(), static_cast<std::size_t>(m_model.q_heads), top);
     }
     return tops;
   }
@@ -315,11 +378,15 @@ class RetrievalReplay {
     head.figures = figures_of(head.steps, m_context);
     kernels::ScoreErrorSums wrope_error;
     kernels::ScoreErrorSums vq_error;
+    kernels::ScoreErrorSums score_error;
     for (std::int64_t member = 0; member < m_model.group(); ++member) {
       head.query_heads.push_back(query_head(head.head * m_model.group() + member, member));
       for (std::int64_t s = 0; s < m_steps; ++s) {
         wrope_error += m_head.query_step(member, s).wrope_error;
         vq_error += m_head.query_step(member, s).vq_error;
+        score_error += m_head.query_step(member, s).score_error;
+        m_selected.push_back(m_head.query_step(member, s).selected);
+        m_at_top += m_selected.back() >= top_at(s) ? 1.0 : 0.0;
       }
     }
     const auto mean = [](const kernels::ScoreErrorSums& sums) -> std::optional<ScoreError> {
@@ -334,6 +401,7 @@ class RetrievalReplay {
     };
     head.figures.wrope_error = mean(wrope_error);
     head.figures.vq_error = mean(vq_error);
+    head.figures.score_error = mean(score_error);
   }
 
   [[nodiscard]] QueryHeadRetrieval query_head(std::int64_t q_head, std::int64_t member) const {
@@ -400,6 +468,19 @@ class RetrievalReplay {
     for (std::int64_t s = 0; !figures.empty() && s < m_steps; ++s) {
       m_result.steps.push_back(mean_step(s));
     }
+    const bool varies = m_options.mass || m_options.budget == RetrievalBudget::kAdaptive;
+    if (varies && !m_selected.empty()) {
+      m_result.selected = spread_of_selected();
+    }
+  }
+
+  [[nodiscard]] SelectedSpread spread_of_selected() {
+    std::sort(m_selected.begin(), m_selected.end());
+    const auto at = [&](std::size_t percent) {
+      return m_selected[(m_selected.size() - 1) * percent / 100];
+    };
+    return {at(10), at(50), at(90), m_selected.back(),
+            m_at_top / static_cast<double>(m_selected.size())};
   }
 
   [[nodiscard]] RetrievalStep mean_step(std::int64_t s) const {
@@ -439,6 +520,8 @@ class RetrievalReplay {
   PhaseCache m_phases;
   RetrievalHead m_head;
   kernels::PackedMatrix m_projection;
+  std::vector<std::int64_t> m_selected;  // by query head and step of the layers so far
+  double m_at_top = 0.0;                 // of them, those with K or more
   double m_heads_to_do = 0.0;
   double m_heads_done = 0.0;
   RetrievalResult m_result;

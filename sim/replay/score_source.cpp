@@ -1,9 +1,13 @@
 #include "replay/score_source.h"
 
 #include "kvsieve/kernels/counter_random.h"
-#include "kvsieve/kernels/score_lookup.h"
 #include "kvsieve/traces/error.h"
-#include "replay/page_bounds.h"
+#include "replay/centroid_scores.h"
+#include "replay/channel_scores.h"
+#include "replay/chunk_scores.h"
+#include "replay/code_scores.h"
+#include "replay/page_scores.h"
+#include "replay/pq_scores.h"
 
 namespace kvsieve::sim {
 namespace {
@@ -11,78 +15,23 @@ namespace {
 using kernels::MatrixView;
 using kernels::TokenRange;
 
-/// The true scores: the oracle.
+/// Exact keys, at true positions (the oracle) or at the constant distance.
 class ExactScores final : public ScoreSource {
  public:
+  ExactScores(const IndexInput& input, bool wrope)
+      : m_row_bytes(input.layer.k.shape[2] * input.element_bytes()), m_wrope(wrope) {}
+
   MatrixView<const float> scores(const QueryBlock& block, std::span<const TokenRange> /*eligible*/,
                                  ScoreScratch& /*scratch*/) const override {
-    return block.near;
+    return m_wrope ? block.far : block.near;
   }
-};
-
-/// Windowed RoPE on exact keys.
-class WropeScores final : public ScoreSource {
- public:
-  MatrixView<const float> scores(const QueryBlock& block, std::span<const TokenRange> /*eligible*/,
-                                 ScoreScratch& /*scratch*/) const override {
-    return block.far;
-  }
-};
-
-/// A table of query times codewords, looked up by code.
-class CodeScores final : public ScoreSource {
- public:
-  explicit CodeScores(const IndexInput& input)
-      : m_codes(*input.codes), m_attention(input.layer.spec.attention) {}
-
-  MatrixView<const float> scores(const QueryBlock& block, std::span<const TokenRange> eligible,
-                                 ScoreScratch& scratch) const override {
-    const MatrixView<float> table =
-        scratch_rows(scratch.lookup, block.near.rows, m_codes.codewords.tokens());
-    kernels::score_table(block.far_queries, m_codes.codewords, m_attention, table);
-    const MatrixView<float> scores = scratch_rows(scratch.scores, block.near.rows, block.near.cols);
-    for (std::int64_t r = 0; r < scores.rows; ++r) {
-      const TokenRange& range = eligible[static_cast<std::size_t>(r)];
-      const auto begin = static_cast<std::size_t>(range.begin);
-      const auto size = static_cast<std::size_t>(range.size());
-      kernels::lookup_scores(table.row(r), std::span(m_codes.codes).subspan(begin, size),
-                             scores.row(r).subspan(begin, size));
-    }
-    return scores;
-  }
+  /// The keys themselves.
+  IndexBytes index_bytes() const override { return {static_cast<double>(m_row_bytes), 0}; }
+  bool estimates() const override { return m_wrope; }
 
  private:
-  const HeadCodes& m_codes;
-  traces::AttentionSpec m_attention;
-};
-
-/// Upper bounds of pages (Quest).
-class PageScores final : public ScoreSource {
- public:
-  explicit PageScores(const IndexInput& input) : m_attention(input.layer.spec.attention) {
-    kernels::HeadKeys keys;
-    keys.load(kernels::HeadSlice(input.layer.k, input.kv_head), &input.phases);
-    m_pages.load(keys);
-  }
-
-  MatrixView<const float> scores(const QueryBlock& block, std::span<const TokenRange> eligible,
-                                 ScoreScratch& scratch) const override {
-    const MatrixView<float> bounds = scratch_rows(scratch.lookup, block.near.rows, m_pages.pages());
-    m_pages.score(block.near_queries, m_attention, scratch.queries, bounds);
-    const MatrixView<float> scores = scratch_rows(scratch.scores, block.near.rows, block.near.cols);
-    for (std::int64_t r = 0; r < scores.rows; ++r) {
-      const TokenRange& range = eligible[static_cast<std::size_t>(r)];
-      for (std::int64_t j = range.begin; j < range.end; ++j) {
-        scores.row(r)[static_cast<std::size_t>(j)] =
-            bounds.row(r)[static_cast<std::size_t>(j / kQuestPageTokens)];
-      }
-    }
-    return scores;
-  }
-
- private:
-  traces::AttentionSpec m_attention;
-  PageBounds m_pages;
+  std::int64_t m_row_bytes;
+  bool m_wrope;
 };
 
 /// A draw of its own for every layer, query head and step.
@@ -106,10 +55,23 @@ class RandomScores final : public ScoreSource {
     }
     return scores;
   }
+  IndexBytes index_bytes() const override { return {}; }
+  bool estimates() const override { return false; }
 
  private:
   std::uint64_t m_seed;
   std::int64_t m_layer;
+};
+
+/// Nothing is ranked, since nothing is retrieved.
+class NoScores final : public ScoreSource {
+ public:
+  MatrixView<const float> scores(const QueryBlock& block, std::span<const TokenRange> /*eligible*/,
+                                 ScoreScratch& /*scratch*/) const override {
+    return block.near;
+  }
+  IndexBytes index_bytes() const override { return {}; }
+  bool estimates() const override { return false; }
 };
 
 }  // namespace
@@ -118,16 +80,26 @@ std::unique_ptr<ScoreSource> make_score_source(const IndexInput& input) {
   switch (input.options.scorer) {
     case RetrievalScorer::kVqQueryAware:
     case RetrievalScorer::kVqPlain:
+    case RetrievalScorer::kVqPostRope:
       return std::make_unique<CodeScores>(input);
     case RetrievalScorer::kExact:
-      return std::make_unique<ExactScores>();
+      return std::make_unique<ExactScores>(input, false);
     case RetrievalScorer::kExactWrope:
-    case RetrievalScorer::kNone:
-      return std::make_unique<WropeScores>();
+      return std::make_unique<ExactScores>(input, true);
     case RetrievalScorer::kQuest:
       return std::make_unique<PageScores>(input);
+    case RetrievalScorer::kPq:
+      return std::make_unique<PqScores>(input);
+    case RetrievalScorer::kChunkMean:
+      return std::make_unique<ChunkScores>(input);
+    case RetrievalScorer::kClusterCentroid:
+      return std::make_unique<CentroidScores>(input);
+    case RetrievalScorer::kChannelSubset:
+      return std::make_unique<ChannelScores>(input);
     case RetrievalScorer::kRandom:
       return std::make_unique<RandomScores>(input);
+    case RetrievalScorer::kNone:
+      return std::make_unique<NoScores>();
   }
   throw Error(ErrorKind::kInternal, "unknown retrieval scorer");
 }
@@ -137,6 +109,20 @@ MatrixView<float> scratch_rows(std::vector<float>& buffer, std::int64_t rows,
   const std::int64_t stride = (columns + 15) / 16 * 16;
   buffer.resize(static_cast<std::size_t>(rows * stride));
   return {buffer.data(), rows, columns, stride};
+}
+
+MatrixView<const float> spread(const MatrixView<const float>& parts, std::int64_t part_tokens,
+                               std::span<const TokenRange> eligible, std::int64_t tokens,
+                               ScoreScratch& scratch) {
+  const MatrixView<float> scores = scratch_rows(scratch.scores, parts.rows, tokens);
+  for (std::int64_t r = 0; r < scores.rows; ++r) {
+    const TokenRange& range = eligible[static_cast<std::size_t>(r)];
+    for (std::int64_t j = range.begin; j < range.end; ++j) {
+      scores.row(r)[static_cast<std::size_t>(j)] =
+          parts.row(r)[static_cast<std::size_t>(j / part_tokens)];
+    }
+  }
+  return scores;
 }
 
 }  // namespace kvsieve::sim

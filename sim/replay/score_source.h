@@ -12,6 +12,7 @@
 #include "kvsieve/kernels/topk_retrieval.h"
 #include "kvsieve/sim/retrieval_replay.h"
 #include "kvsieve/traces/trace.h"
+#include "replay/float_rows.h"
 #include "replay/head_codes.h"
 
 namespace kvsieve::sim {
@@ -24,6 +25,15 @@ struct IndexInput {
   const kernels::RopePhases& phases;
   const RetrievalOptions& options;
   const HeadCodes* codes;  ///< null unless the scorer works with a codebook
+
+  /// Keys after RoPE, [T, d].
+  [[nodiscard]] FloatRows rotated_keys() const {
+    return {kernels::HeadSlice(layer.k, kv_head), &phases};
+  }
+  /// Bytes of a number of the trace's dtype, in which a cache would hold it.
+  [[nodiscard]] std::int64_t element_bytes() const {
+    return static_cast<std::int64_t>(traces::size_of(trace.header().dtype));
+  }
 };
 
 /// Consecutive decode steps of one query head.
@@ -53,14 +63,27 @@ class ScoreSource {
   [[nodiscard]] virtual kernels::MatrixView<const float> scores(
       const QueryBlock& block, std::span<const kernels::TokenRange> eligible,
       ScoreScratch& scratch) const = 0;
+
+  /// What it keeps on the GPU.
+  [[nodiscard]] virtual IndexBytes index_bytes() const = 0;
+
+  /// Whether scores estimate the true ones, so that their error means something.
+  [[nodiscard]] virtual bool estimates() const { return true; }
 };
 
 /// The source that `options.scorer` names, built over one KV head. What it views of the input
 /// (trace, options and codes) must outlive it.
 [[nodiscard]] std::unique_ptr<ScoreSource> make_score_source(const IndexInput& input);
 
-/// Rows of at least `columns` numbers in `buffer`, whose stride suits the inner loops.
+/// Rows of `columns` numbers in `buffer`, whose stride suits the inner loops.
 [[nodiscard]] kernels::MatrixView<float> scratch_rows(std::vector<float>& buffer, std::int64_t rows,
                                                       std::int64_t columns);
+
+/// Scores [R, tokens] in which an eligible token j has the score of part j / part_tokens.
+/// @param parts [R, number of parts]
+[[nodiscard]] kernels::MatrixView<const float> spread(const kernels::MatrixView<const float>& parts,
+                                                      std::int64_t part_tokens,
+                                                      std::span<const kernels::TokenRange> eligible,
+                                                      std::int64_t tokens, ScoreScratch& scratch);
 
 }  // namespace kvsieve::sim

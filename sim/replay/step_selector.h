@@ -55,7 +55,8 @@ class StepSelector {
   virtual void select(const SelectorQuery& query, std::vector<std::int32_t>& chosen) const = 0;
 };
 
-/// The selector of `options`: the top K by the scorer's scores.
+/// The selector of `options`: the top K by the scorer's scores, or as many of them as a threshold
+/// by mass needs.
 [[nodiscard]] std::unique_ptr<StepSelector> make_step_selector(const RetrievalOptions& options);
 
 /// replay_retrieval with another selector: its tokens are measured.

@@ -44,7 +44,8 @@ std::vector<Fact> headline(const RunView& run) {
 
 /// True if codes approximate windowed RoPE, so that the loss has two parts.
 bool uses_codes(const RunView& run) {
-  return run.method.text("scorer").starts_with("vq-");
+  const std::string scorer = run.method.text("scorer");
+  return scorer == "vq-query-aware" || scorer == "vq-plain";
 }
 
 bool uses_wrope(const RunView& run) {
@@ -305,6 +306,10 @@ Part traffic(const RunView& run) {
            "on the host");
   add_fact(part.facts, "codes", run.cost("codes_bytes"), Unit::kBytes, "16 bits a token");
   add_fact(part.facts, "codebooks", run.cost("codebook_bytes"), Unit::kBytes);
+  add_fact(part.facts, "index a token and KV head", run.cost("index/bytes_per_token"), Unit::kBytes,
+           "on the GPU");
+  add_fact(part.facts, "index read a step", run.cost("index/read_bytes_per_step"), Unit::kBytes,
+           "all replayed layers");
   add_bars(part, run, "PCIe bytes by layer", "A decode step, both placements.",
            {{"fetch", layer_values(run, kFetchBytes), Ink::kAccent},
             {"cpu-attention", layer_values(run, kCpuBytes), Ink::kGrey}},

@@ -265,6 +265,7 @@ ordered_json figures_json(const RetrievalFigures& figures) {
   json["head_output_error"] = figures.output_error;
   json["attended_tokens"] = figures.attended_tokens;
   json["union_tokens"] = figures.union_tokens;
+  set_optional(json, "selected_tokens", figures.selected_tokens);
   set_optional(json, "union_factor", figures.union_factor);
   set_optional(json, "boundary_ties", figures.boundary_ties);
   set_optional(json, "overlap", figures.overlap);
@@ -276,6 +277,10 @@ ordered_json figures_json(const RetrievalFigures& figures) {
   if (figures.vq_error) {
     json["vq_score_error"] = score_error_json(*figures.vq_error);
   }
+  if (figures.score_error) {
+    json["score_error"] = score_error_json(*figures.score_error);
+  }
+  json["index_read_bytes_per_step"] = figures.index_read_bytes;
   json["pcie_per_step"] = {{"fetch", traffic_json(figures.fetch)},
                            {"cpu-attention", traffic_json(figures.cpu_attention)}};
   return json;
@@ -292,6 +297,20 @@ ordered_json retrieval_method_json(const RetrievalResult& result) {
   ordered_json json = {{"name", options.name}, {"scorer", name_of(options.scorer)}};
   if (options.scorer != RetrievalScorer::kNone) {
     json["top"] = options.top.text();
+    json["retrieval_budget"] = name_of(options.budget);
+  }
+  if (options.budget == RetrievalBudget::kAdaptive) {
+    json["alpha"] = options.alpha.value();
+  }
+  if (options.mass) {
+    json["mass"] = options.mass->value();
+  }
+  if (options.scorer == RetrievalScorer::kPq) {
+    json["pq_subvectors"] = options.pq_subvectors;
+    json["pq_bits"] = options.pq_bits;
+  }
+  if (options.scorer == RetrievalScorer::kChannelSubset) {
+    json["channels"] = options.channels;
   }
   json["sinks"] = options.sinks;
   json["window"] = options.window;
@@ -299,6 +318,9 @@ ordered_json retrieval_method_json(const RetrievalResult& result) {
   json["final_attention"] = name_of(options.final_attention);
   json["placement"] = name_of(options.placement);
   json["hot_buffer_tokens"] = options.hot_buffer;
+  if (options.hot_buffer > 0) {
+    json["hot_policy"] = name_of(options.hot_policy);
+  }
   json["seed"] = options.seed;
   if (result.codebook) {
     const CodebookInfo& info = result.codebook->info;
@@ -308,6 +330,8 @@ ordered_json retrieval_method_json(const RetrievalResult& result) {
     }
     json["codebook"] = {{"kind", name_of(info.kind)},
                         {"codewords", info.codewords},
+                        {"dtype", codebook_dtype_name(options.codebook_dtype)},
+                        {"center_keys", info.center_keys},
                         {"given", result.codebook->given},
                         {"in_sample", result.codebook->in_sample},
                         {"traces", std::move(traces)}};
@@ -324,6 +348,7 @@ ordered_json head_json(const HeadRetrieval& head, bool needle) {
                           {"dead_codes", head.code_usage->dead_codes},
                           {"largest_bucket", head.code_usage->largest_bucket},
                           {"mean_bucket", head.code_usage->mean_bucket}};
+    set_optional(json["code_usage"], "agreement", head.code_usage->agreement);
   }
   json["query_heads"] = ordered_json::array();
   for (const QueryHeadRetrieval& query : head.query_heads) {
@@ -383,9 +408,14 @@ ordered_json retrieval_cost_json(const traces::TraceHeader& header, const Retrie
       {"kv_full_bytes", heads * header.total_tokens() * 2 * model.head_dim * element},
       {"pcie_bytes_per_step", result.pcie.bytes()},
       {"pcie_pieces_per_step", result.pcie.pieces}};
-  if (result.codebook) {
+  if (result.codebook && result.index) {
     json["codes_bytes"] = heads * header.total_tokens() * 2;
-    json["codebook_bytes"] = heads * result.codebook->info.codewords * model.head_dim * element;
+    json["codebook_bytes"] = heads * result.index->fixed;
+  }
+  if (result.index) {
+    json["index"] = {{"bytes_per_token", result.index->per_token},
+                     {"fixed_bytes", result.index->fixed},
+                     {"read_bytes_per_step", result.summary.index_read_bytes}};
   }
   return json;
 }
@@ -414,6 +444,13 @@ ordered_json run_document(const traces::Trace& trace, const RetrievalResult& res
   ordered_json summary = figures_json(result.summary);
   add_loss(summary, result.loss);
   summary["pcie_bytes_per_step"] = result.pcie.bytes();
+  if (result.selected) {
+    summary["selected"] = {{"p10", result.selected->p10},
+                           {"median", result.selected->median},
+                           {"p90", result.selected->p90},
+                           {"largest", result.selected->largest},
+                           {"at_top", result.selected->at_top}};
+  }
   document["summary"] = std::move(summary);
   document["layers"] = ordered_json::array();
   for (const LayerRetrieval& layer : result.layers) {

@@ -19,8 +19,9 @@ VERBS = ["run", "train", "report", "info", "check", "synth", "record"]
 EVICTION = ["full", "streaming-llm", "h2o", "tova", "knorm", "snapkv", "pyramidkv",
             "pyramidkv-official", "ada-snapkv", "ada-pyramid", "criticalkv", "ada-criticalkv",
             "random"]
-RETRIEVAL = ["a2ats", "vq-plain", "exact-topk", "exact-topk-wrope", "quest", "random-topk",
-             "streaming-llm"]
+CODEBOOK = ["a2ats", "vq-plain", "vq-post-rope"]
+RETRIEVAL = CODEBOOK + ["exact-topk", "exact-topk-wrope", "quest", "pq", "chunk-mean",
+                        "cluster-centroid", "channel-subset", "random-topk", "streaming-llm"]
 
 OK, CHECK_FAILED, USAGE, BAD_FILE, MISSING, INTERRUPTED = 0, 1, 2, 3, 4, 130
 

@@ -160,10 +160,23 @@ class UsageErrorTest(CliTest):
         for words in (["--top", "0%%"], ["--top", "-1"], ["--top", ""], ["--window", "0"],
                       ["--sinks", "-1"], ["--hot-buffer", "-1"], ["--codewords", "-1"],
                       ["--iterations", "-1"], ["--placement", "cloud"],
-                      ["--final-attention", "fast"], ["--wrope-distance", "-1"]):
+                      ["--final-attention", "fast"], ["--wrope-distance", "-1"],
+                      ["--retrieval-budget", "fair"], ["--mass", "0"], ["--mass", "101%"],
+                      ["--mass", "most"], ["--codebook-dtype", "int8"],
+                      ["--hot-policy", "mru"]):
             with self.subTest(words=words):
                 self.fail_with(USAGE, words[0].lstrip("-"), "run", trace, "--method", "a2ats",
                                *words)
+        self.fail_with(USAGE, "--alpha", "run", trace, "--method", "a2ats", "--retrieval-budget",
+                       "adaptive", "--alpha", "1.5")
+        for method, words in (("pq", ["--pq-subvectors", "0"]), ("pq", ["--pq-subvectors", "5"]),
+                              ("pq", ["--pq-bits", "0"]), ("pq", ["--pq-bits", "13"]),
+                              ("channel-subset", ["--channels", "0"]),
+                              ("channel-subset", ["--channels", "1000"]),
+                              ("cluster-centroid", ["--codewords", "100000"]),
+                              ("chunk-mean", ["--window", "6"])):
+            with self.subTest(method=method, words=words):
+                self.fail_with(USAGE, words[0], "run", trace, "--method", method, *words)
 
     def test_synth_names_the_option(self):
         for words in (["--layers", "0"], ["--kv-heads", "3"], ["--head-dim", "15"],
@@ -183,7 +196,17 @@ class UsageErrorTest(CliTest):
                               ("snapkv", ["--alpha", "0.1"]),
                               ("snapkv", ["--alpha-mode", "floor"]),
                               ("quest", ["--codewords", "4"]),
-                              ("exact-topk", ["--codebook", "c"])):
+                              ("exact-topk", ["--codebook", "c"]),
+                              ("a2ats", ["--alpha", "0.5"]), ("a2ats", ["--channels", "4"]),
+                              ("a2ats", ["--pq-bits", "4"]), ("pq", ["--codewords", "4"]),
+                              ("pq", ["--center-keys"]),
+                              ("cluster-centroid", ["--codebook-dtype", "bf16"]),
+                              ("chunk-mean", ["--iterations", "4"]),
+                              ("a2ats", ["--hot-policy", "lfu"]),
+                              ("random-topk", ["--mass", "90%"]),
+                              ("random-topk", ["--retrieval-budget", "adaptive"]),
+                              ("snapkv", ["--mass", "90%"]),
+                              ("snapkv", ["--retrieval-budget", "adaptive"])):
             with self.subTest(method=method, words=words):
                 self.fail_with(USAGE, f"{words[0]} does not apply", "run", trace,
                                "--method", method, *words)
@@ -191,6 +214,8 @@ class UsageErrorTest(CliTest):
     def test_training_options_are_refused_beside_a_codebook(self):
         self.fail_with(USAGE, "--codewords does not apply", "run", self.synth(), "--method",
                        "a2ats", "--codebook", "c", "--codewords", "4")
+        self.fail_with(USAGE, "--center-keys does not apply", "run", self.synth("d"), "--method",
+                       "a2ats", "--codebook", "c", "--center-keys")
         self.fail_with(USAGE, "--codebook", "run", self.synth("b"), "--method", "a2ats",
                        "--codebook", "")
 
@@ -203,6 +228,9 @@ class UsageErrorTest(CliTest):
             with self.subTest(words=words):
                 self.fail_with(USAGE, words[0].lstrip("-"), "train", trace, "--output",
                                self.folder / "c.kvcodebook", *words)
+        for kind in ("plain", "post-rope"):
+            self.fail_with(USAGE, "--moment does not apply", "train", trace, "--output",
+                           self.folder / "c.kvcodebook", "--kind", kind, "--moment", "rope")
         self.assertEqual(self.files(), [trace.name])
 
     def test_tolerance_is_a_number_from_zero_on(self):

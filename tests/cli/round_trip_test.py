@@ -114,6 +114,24 @@ class CodebookTest(CliTest):
         self.assertFalse(own["method"]["codebook"]["given"])
         self.assertEqual(given["summary"], own["summary"])
 
+    def test_every_kind_of_codebook_serves_its_method(self):
+        one, two = self.synth("one.kvtrace", seed=1), self.synth("two.kvtrace", seed=2)
+        for kind, method in (("query-aware", "a2ats"), ("plain", "vq-plain"),
+                             ("post-rope", "vq-post-rope")):
+            for words in ([], ["--center-keys"]):
+                codebook = self.folder / "model.kvcodebook"
+                self.succeed("train", one, "--output", codebook, "--force", "--codewords", "16",
+                             "--kind", kind, *words)
+                given = self.succeed("run", one, "--method", method, "--codebook", codebook,
+                                     "--format", "json").json
+                own = self.succeed("run", one, "--method", method, "--codewords", "16", *words,
+                                   "--format", "json").json
+                self.assertEqual(given["summary"], own["summary"], kind)
+                other = self.succeed("run", two, "--method", method, "--codebook", codebook,
+                                     "--codebook-dtype", "bf16", "--format", "json").json
+                self.assertEqual(other["method"]["codebook"]["center_keys"], bool(words))
+                self.assertFalse(other["method"]["codebook"]["in_sample"])
+
     def test_training_on_another_trace_is_out_of_sample(self):
         one, two = self.synth("one.kvtrace", seed=1), self.synth("two.kvtrace", seed=2)
         codebook = self.folder / "model.kvcodebook"

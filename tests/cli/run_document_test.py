@@ -6,7 +6,7 @@ from statistics import fmean
 
 import jsonschema
 
-from cli_test import (EVICTION, OK, RETRIEVAL, SAMPLE, SOURCE, CliTest, main, rewrite_header,
+from cli_test import (CODEBOOK, EVICTION, OK, RETRIEVAL, SAMPLE, SOURCE, CliTest, main, rewrite_header,
                       run)
 
 SCHEMA = SOURCE / "docs" / "run.schema.json"
@@ -83,7 +83,12 @@ class SchemaTest(DocumentTest):
             self.valid(eviction(*words), words)
         for words in (["a2ats", "--hot-buffer", "100"],
                       ["a2ats", "--placement", "cpu-attention", "--final-attention", "wrope"],
-                      ["exact-topk", "--top", "0"], ["exact-topk", "--top", "100"]):
+                      ["exact-topk", "--top", "0"], ["exact-topk", "--top", "100"],
+                      ["a2ats", "--hot-buffer", "100", "--hot-policy", "lfu"],
+                      ["a2ats", "--center-keys", "--codebook-dtype", "bf16"],
+                      ["a2ats", "--retrieval-budget", "adaptive", "--mass", "95%"],
+                      ["pq", "--pq-subvectors", "4", "--pq-bits", "4"],
+                      ["channel-subset", "--channels", "8"]):
             self.valid(retrieval(*words), words)
 
     def test_a_trace_without_needle_and_decode_steps(self):
@@ -147,6 +152,19 @@ class HeadTest(DocumentTest):
                     "final_attention": "wrope"}
         self.assertEqual({key: method.get(key) for key in expected}, expected)
         self.assertEqual(method["codebook"]["codewords"], 32)
+        self.assertNotIn("alpha", method)
+        self.assertNotIn("mass", method)
+        method = retrieval("a2ats", "--retrieval-budget", "adaptive", "--alpha", "0.5", "--mass",
+                           "95%", "--hot-buffer", "9", "--hot-policy", "lfu", "--codewords", "32",
+                           "--center-keys", "--codebook-dtype", "bf16")["method"]
+        expected = {"retrieval_budget": "adaptive", "alpha": 0.5, "mass": 0.95,
+                    "hot_policy": "lfu"}
+        self.assertEqual({key: method.get(key) for key in expected}, expected)
+        self.assertEqual((method["codebook"]["dtype"], method["codebook"]["center_keys"]),
+                         ("bf16", True))
+        method = retrieval("pq", "--pq-subvectors", "4", "--pq-bits", "5")["method"]
+        self.assertEqual((method["pq_subvectors"], method["pq_bits"]), (4, 5))
+        self.assertEqual(retrieval("channel-subset", "--channels", "8")["method"]["channels"], 8)
 
     def test_the_layers_are_those_asked_for(self):
         for words, layers in (([], ALL_LAYERS), (["--layers", "12,4"], [4, 12]),
@@ -402,6 +420,73 @@ class RetrievalTest(DocumentTest):
             self.close(found["cost"]["pcie_bytes_per_step"],
                        found["summary"]["pcie_bytes_per_step"])
 
+    def test_index_bytes(self):
+        tokens = 2 * D * 2  # K of one token and KV head, twice
+        expected = {"a2ats": (2, 64 * D * 4), "vq-plain": (2, 64 * D * 4),
+                    "vq-post-rope": (2, 64 * D * 4), "exact-topk": (D * 2, 0),
+                    "exact-topk-wrope": (D * 2, 0), "quest": (tokens / 16, 0),
+                    "pq": (1.5, 64 * D * 2), "chunk-mean": (D * 2 / 8, 0),
+                    "cluster-centroid": (2, 64 * D * 2), "channel-subset": (16 * 2, 0),
+                    "random-topk": (0, 0)}
+        for method in RETRIEVAL:
+            found = retrieval(method)
+            if method == "streaming-llm":
+                self.assertNotIn("index", found["cost"])
+                self.assertEqual(found["summary"]["index_read_bytes_per_step"], 0)
+                continue
+            index = found["cost"]["index"]
+            self.assertEqual((index["bytes_per_token"], index["fixed_bytes"]), expected[method],
+                             method)
+            # Tokens between sinks and window at the mean position.
+            eligible = PROMPT + (STEPS - 1) / 2 + 1 - 64 - 8
+            read = index["bytes_per_token"] * eligible + index["fixed_bytes"]
+            for layer in found["layers"]:
+                self.close(layer["index_read_bytes_per_step"], HKV * read, method)
+                for head in layer["heads"]:
+                    self.close(head["index_read_bytes_per_step"], read, method)
+            self.close(index["read_bytes_per_step"], 2 * HKV * read, method)
+
+    def test_adaptive_budgets_share_out_the_same_total(self):
+        uniform = retrieval("exact-topk")
+        adaptive = retrieval("exact-topk", "--retrieval-budget", "adaptive")
+        self.assertNotIn("selected", uniform["summary"])
+        self.close(adaptive["summary"]["selected_tokens"], uniform["summary"]["selected_tokens"])
+        spread = adaptive["summary"]["selected"]
+        self.assertLess(spread["p10"], spread["p90"])
+        self.assertLessEqual(spread["p90"], spread["largest"])
+        self.assertGreater(adaptive["summary"]["captured_mass"],
+                           uniform["summary"]["captured_mass"])
+
+    def test_a_threshold_by_mass_takes_fewer_tokens(self):
+        before = 0
+        for mass in ("50%", "90%", "99%"):
+            summary = retrieval("exact-topk", "--top", "30%", "--mass", mass)["summary"]
+            self.assertGreater(summary["selected_tokens"], before)
+            before = summary["selected_tokens"]
+        self.assertLess(before, retrieval("exact-topk", "--top", "30%")["summary"]["selected_tokens"])
+
+    def test_sixteen_bit_codebooks_report_how_many_codes_stay(self):
+        self.assertNotIn("agreement", keys_of(retrieval("a2ats")))
+        for dtype, element in (("fp16", 2), ("bf16", 2)):
+            found = retrieval("a2ats", "--codebook-dtype", dtype)
+            self.assertEqual(found["cost"]["index"]["fixed_bytes"], 64 * D * element)
+            for layer in found["layers"]:
+                for head in layer["heads"]:
+                    self.assertGreater(head["code_usage"]["agreement"], 0.9)
+
+    def test_the_score_error_has_two_parts(self):
+        for method in RETRIEVAL:
+            layer = retrieval(method)["layers"][0]
+            self.assertIn("wrope_score_error", layer)
+            self.assertEqual("vq_score_error" in layer, method in CODEBOOK, method)
+            self.assertEqual("score_error" in layer,
+                             method not in ("exact-topk", "quest", "random-topk",
+                                            "streaming-llm"), method)
+        post = retrieval("vq-post-rope")["layers"][0]
+        self.assertEqual(post["vq_score_error"], post["score_error"])
+        exact = retrieval("exact-topk-wrope")["layers"][0]
+        self.assertEqual(exact["wrope_score_error"], exact["score_error"])
+
     def test_placement_chooses_whose_bytes_the_summary_shows(self):
         found = retrieval("exact-topk", "--placement", "cpu-attention")
         self.close(found["summary"]["pcie_bytes_per_step"],
@@ -435,11 +520,13 @@ class RetrievalTest(DocumentTest):
     def test_what_does_not_apply_is_absent(self):
         for method in RETRIEVAL:
             found = retrieval(method)
-            absent = {"budget", "budget_tokens", "evicted_mass", "bound", "uniform", "alpha"}
-            if method not in ("a2ats", "vq-plain"):
+            absent = {"budget", "budget_tokens", "evicted_mass", "bound", "uniform", "alpha",
+                      "mass", "selected", "hot_policy"}
+            if method not in CODEBOOK:
                 absent |= {"codebook", "code_usage", "vq_score_error", "codes_bytes"}
             if method == "streaming-llm":
-                absent |= {"recall", "recall_vs_wrope", "wrope_recall", "union_factor", "overlap"}
+                absent |= {"recall", "recall_vs_wrope", "wrope_recall", "union_factor", "overlap",
+                           "selected_tokens", "retrieval_budget"}
                 self.assertNotIn("top", found["method"])
             self.assertEqual(absent & keys_of(found), set(), method)
 

@@ -124,6 +124,7 @@ ordered_json figures(const RetrievalShape& shape, double scale) {
                        {"head_output_error", 0.12 * scale},
                        {"attended_tokens", 32.5},
                        {"union_tokens", 8.5},
+                       {"index_read_bytes_per_step", 96.0},
                        {"union_factor", 1.7},
                        {"boundary_ties", 1.25},
                        {"overlap", 0.6}};
@@ -233,6 +234,7 @@ ordered_json retrieval_document(const RetrievalShape& shape) {
   document["method"] = {{"name", shape.codes ? "a2ats" : "exact-topk"},
                         {"scorer", shape.codes ? "vq-query-aware" : "exact"},
                         {"top", "5%"},
+                        {"retrieval_budget", "uniform"},
                         {"sinks", 8},
                         {"window", 16},
                         {"wrope_distance", 2048},
@@ -244,6 +246,8 @@ ordered_json retrieval_document(const RetrievalShape& shape) {
     document["method"]["codebook"] = {
         {"kind", "query-aware"},
         {"codewords", 16},
+        {"dtype", "fp32"},
+        {"center_keys", false},
         {"given", false},
         {"in_sample", true},
         {"traces", {{{"name", "tiny.kvtrace"}, {"hash", "00112233445566778899aabbccddeeff"}}}}};

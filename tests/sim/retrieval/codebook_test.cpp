@@ -11,6 +11,7 @@
 #include "kvsieve/sim/version.h"
 #include "kvsieve/traces/error.h"
 #include "sim/retrieval/retrieval_expectations.h"
+#include "sim/retrieval/retrieval_reference.h"
 #include "traces/fails_with.h"
 
 namespace kvsieve::sim::tests {
@@ -192,6 +193,69 @@ TEST(CodebookTraining, TheMomentCanComeFromRopeQueries) {
   }
 }
 
+TEST(CodebookTraining, CenteringChangesCodewordsByTheMeanAlone) {
+  TraceShape shape = calibration_shape();
+  shape.edit = [](LayerTensors& tensors) {
+    for (std::vector<float>& head : tensors.k) {
+      for (std::size_t i = 0; i < head.size(); ++i) {
+        head[i] += 0.25F * static_cast<float>(i % 16);
+      }
+    }
+  };
+  const TraceFixture fixture(shape);
+  const Codebook plain = train(fixture.trace(), {.codewords = 8});
+  const Codebook centred = train(fixture.trace(), {.center_keys = true, .codewords = 8});
+  EXPECT_TRUE(centred.info().center_keys);
+  EXPECT_EQ(centred.layers()[0].mean.shape, (std::vector<std::int64_t>{2, 1, 16}));
+  EXPECT_EQ(plain.layers()[0].mean.data, nullptr);
+  const std::vector<Vector> keys = rows_of(fixture.trace().layer(0).k, 1);
+  const Vector mean = rows_of(centred.layers()[0].mean, 1)[0];
+  for (std::size_t t = 0; t < 16; ++t) {
+    double sum = 0.0;
+    for (std::size_t j = 0; j < 600; ++j) {
+      sum += keys[j][t] / 600.0;
+    }
+    EXPECT_NEAR(mean[t], sum, 1e-5);
+  }
+  // The same objective: k-means does not see where the origin is.
+  EXPECT_NEAR(centred.layers()[0].heads[1].objective.back(),
+              plain.layers()[0].heads[1].objective.back(),
+              0.05 * plain.layers()[0].heads[1].objective.back());
+}
+
+TEST(CodebookTraining, CenteredCodesScoreAsTheReferenceAndSoftmaxSeesNoDifference) {
+  TraceShape shape = calibration_shape();
+  shape.layers = 1;
+  const TraceFixture fixture(shape);
+  RetrievalOptions options = small_options("a2ats", "5%");
+  options.center_keys = true;
+  options.mass = kernels::Decimal::parse("90%");  // needs scores in full, not up to a constant
+  const RetrievalResult result = replay(fixture.trace(), options);
+  EXPECT_TRUE(result.codebook->info.center_keys);
+  expect_matches_reference(fixture.trace(), result);
+  options.codewords = 16;
+  const RetrievalResult trained_here = replay_retrieval(fixture.trace(), options);
+  expect_identical(result, trained_here);
+}
+
+TEST(CodebookTraining, PostRopeCodebooksServeQueriesAtTruePositions) {
+  const TraceFixture fixture(calibration_shape());
+  const Codebook book = train(fixture.trace(), {.kind = CodebookKind::kPostRope, .codewords = 16});
+  EXPECT_EQ(book.info().moment, MomentQueries::kRope);
+  EXPECT_EQ(book.layers()[0].heads[0].query_rows, 1200);
+  RetrievalOptions options = small_options("vq-post-rope", "5%");
+  options.codewords = 600;
+  const RetrievalResult lossless = replay_retrieval(fixture.trace(), options);
+  // Only the decoded tokens have no codeword of their own, and they are in the window.
+  EXPECT_LT(*lossless.summary.vq_error->nmse, 1e-6);
+  EXPECT_EQ(lossless.summary.recall, 1.0);
+  options = small_options("a2ats", "5%");
+  options.codebook = std::make_shared<const Codebook>(
+      train(fixture.trace(), {.kind = CodebookKind::kPostRope, .codewords = 16}));
+  EXPECT_TRUE(fails_with(ErrorKind::kUsage, "the codebook is post-rope",
+                         [&] { (void)replay_retrieval(fixture.trace(), options); }));
+}
+
 TEST(CodebookTraining, SeveralTracesAddUp) {
   TraceShape shape = calibration_shape();
   const TraceFixture a(shape);
@@ -295,6 +359,21 @@ TEST(CodebookFile, RoundTripKeepsEveryBit) {
   EXPECT_TRUE(fails_with(ErrorKind::kUsage, "book.safetensors", [&] { book.save(path, false); }));
   book.save(path, true);
   EXPECT_EQ(fixture.folder().entries().size(), 2U);  // trace and codebook, nothing temporary
+}
+
+TEST(CodebookFile, RoundTripKeepsCentredAndRotatedKeys) {
+  const TraceFixture fixture(calibration_shape());
+  const Codebook book =
+      train(fixture.trace(), {.kind = CodebookKind::kPostRope, .center_keys = true});
+  const auto path = fixture.folder() / "book.safetensors";
+  book.save(path, false);
+  const Codebook read = Codebook::open(path);
+  EXPECT_EQ(read.info().kind, CodebookKind::kPostRope);
+  EXPECT_TRUE(read.info().center_keys);
+  for (std::size_t l = 0; l < 2; ++l) {
+    EXPECT_EQ(values_of(read.layers()[l].codewords), values_of(book.layers()[l].codewords));
+    EXPECT_EQ(values_of(read.layers()[l].mean), values_of(book.layers()[l].mean));
+  }
 }
 
 TEST(CodebookFile, ReplaysAlikeTrainedHereInMemoryAndFromTheFile) {

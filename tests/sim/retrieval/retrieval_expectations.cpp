@@ -23,6 +23,7 @@ void expect_near_optional(const std::optional<double>& actual, double expected, 
 
 void expect_step(const HeadStep& actual, const HeadStep& expected) {
   EXPECT_EQ(actual.top, expected.top);
+  EXPECT_NEAR(actual.selected, expected.selected, 1e-12);
   EXPECT_EQ(actual.eligible, expected.eligible);
   EXPECT_EQ(actual.attended, expected.attended);
   EXPECT_EQ(actual.union_tokens, expected.union_tokens);
@@ -44,10 +45,6 @@ void expect_step(const HeadStep& actual, const HeadStep& expected) {
   }
 }
 
-bool is_vq(RetrievalScorer scorer) {
-  return scorer == RetrievalScorer::kVqQueryAware || scorer == RetrievalScorer::kVqPlain;
-}
-
 void expect_head(const HeadRetrieval& actual, const ReferenceHead& expected,
                  const RetrievalOptions& options) {
   ASSERT_EQ(actual.steps.size(), expected.steps.size());
@@ -63,8 +60,8 @@ void expect_head(const HeadRetrieval& actual, const ReferenceHead& expected,
     expect_step(actual.steps[s], expected.steps[s]);
     mass += expected.steps[s].captured_mass / count;
     loss += expected.steps[s].l1_loss / count;
-    recall += expected.steps[s].top > 0 ? expected.steps[s].recall : 0.0;
-    selecting += expected.steps[s].top > 0 ? 1.0 : 0.0;
+    recall += expected.steps[s].recall;
+    selecting += expected.steps[s].selected > 0.0 ? 1.0 : 0.0;
     hits += static_cast<double>(expected.steps[s].hot_hits);
     wanted += static_cast<double>(expected.steps[s].union_tokens);
   }
@@ -76,7 +73,7 @@ void expect_head(const HeadRetrieval& actual, const ReferenceHead& expected,
   const bool any_eligible = std::any_of(expected.steps.begin(), expected.steps.end(),
                                         [](const HeadStep& step) { return step.eligible > 0; });
   ASSERT_EQ(actual.figures.wrope_error.has_value(), any_eligible);
-  ASSERT_EQ(actual.figures.vq_error.has_value(), any_eligible && is_vq(options.scorer));
+  ASSERT_EQ(actual.figures.vq_error.has_value(), any_eligible && uses_codebook(options.scorer));
   if (actual.figures.wrope_error) {
     EXPECT_NEAR(actual.figures.wrope_error->mse, expected.wrope_mse, 1e-4 * expected.wrope_mse);
     EXPECT_NEAR(*actual.figures.wrope_error->nmse, expected.wrope_nmse, 1e-4 * expected.wrope_nmse);
@@ -84,6 +81,16 @@ void expect_head(const HeadRetrieval& actual, const ReferenceHead& expected,
   if (actual.figures.vq_error) {
     EXPECT_NEAR(actual.figures.vq_error->mse, expected.vq_mse, 1e-4 * expected.vq_mse + 1e-9);
     EXPECT_NEAR(*actual.figures.vq_error->nmse, expected.vq_nmse, 1e-4 * expected.vq_nmse + 1e-9);
+  }
+  const bool estimates =
+      options.scorer != RetrievalScorer::kExact && options.scorer != RetrievalScorer::kQuest &&
+      options.scorer != RetrievalScorer::kRandom && options.scorer != RetrievalScorer::kNone;
+  ASSERT_EQ(actual.figures.score_error.has_value(), any_eligible && estimates);
+  if (actual.figures.score_error) {
+    EXPECT_NEAR(actual.figures.score_error->mse, expected.score_mse,
+                1e-4 * expected.score_mse + 1e-8);
+    EXPECT_NEAR(*actual.figures.score_error->nmse, expected.score_nmse,
+                1e-4 * expected.score_nmse + 1e-8);
   }
   ASSERT_EQ(actual.query_heads.size(), expected.queries.size());
   for (std::size_t g = 0; g < expected.queries.size(); ++g) {
@@ -123,10 +130,13 @@ RetrievalOptions small_options(std::string_view preset, std::string_view top) {
 }
 
 std::shared_ptr<const Codebook> codebook_for(const traces::Trace& trace, RetrievalScorer scorer,
-                                             std::int64_t codewords, std::uint64_t seed) {
+                                             std::int64_t codewords, std::uint64_t seed,
+                                             bool center_keys) {
   CodebookOptions options;
-  options.kind =
-      scorer == RetrievalScorer::kVqPlain ? CodebookKind::kPlain : CodebookKind::kQueryAware;
+  options.kind = scorer == RetrievalScorer::kVqPlain      ? CodebookKind::kPlain
+                 : scorer == RetrievalScorer::kVqPostRope ? CodebookKind::kPostRope
+                                                          : CodebookKind::kQueryAware;
+  options.center_keys = center_keys;
   options.codewords = codewords;
   options.distance = 40;
   options.seed = seed;
@@ -136,8 +146,8 @@ std::shared_ptr<const Codebook> codebook_for(const traces::Trace& trace, Retriev
 
 RetrievalResult replay(const traces::Trace& trace, RetrievalOptions options,
                        std::int64_t codewords) {
-  if (is_vq(options.scorer)) {
-    options.codebook = codebook_for(trace, options.scorer, codewords);
+  if (uses_codebook(options.scorer)) {
+    options.codebook = codebook_for(trace, options.scorer, codewords, 0, options.center_keys);
   }
   return replay_retrieval(trace, options);
 }
@@ -194,8 +204,14 @@ void expect_sound(const traces::Trace& trace, const RetrievalResult& result) {
         const HeadStep& step = head.steps[s];
         const std::int64_t now = trace.header().prompt_tokens + static_cast<std::int64_t>(s) + 1;
         EXPECT_LE(step.top, step.eligible);
-        EXPECT_GE(step.union_tokens, step.top);
-        EXPECT_LE(step.union_tokens, std::min(group * step.top, step.eligible));
+        EXPECT_GE(static_cast<double>(step.union_tokens), step.selected - 1e-9);
+        EXPECT_LE(static_cast<double>(step.union_tokens),
+                  std::min(static_cast<double>(group) * step.selected,
+                           static_cast<double>(step.eligible)) +
+                      1e-9);
+        if (result.options.budget == RetrievalBudget::kUniform && !result.options.mass) {
+          EXPECT_EQ(step.selected, static_cast<double>(step.top));
+        }
         EXPECT_EQ(step.attended, now - step.eligible + step.union_tokens);
         EXPECT_LE(step.hot_hits, step.union_tokens);
         EXPECT_LE(step.fetch_pieces, step.union_tokens - step.hot_hits);
@@ -236,6 +252,7 @@ void expect_identical(const RetrievalResult& a, const RetrievalResult& b) {
         EXPECT_EQ(of_a.steps[s].recall, of_b.steps[s].recall);
         EXPECT_EQ(of_a.steps[s].captured_mass, of_b.steps[s].captured_mass);
         EXPECT_EQ(of_a.steps[s].union_tokens, of_b.steps[s].union_tokens);
+        EXPECT_EQ(of_a.steps[s].hot_hits, of_b.steps[s].hot_hits);
         EXPECT_EQ(of_a.steps[s].fetch_pieces, of_b.steps[s].fetch_pieces);
         EXPECT_EQ(of_a.steps[s].l1_loss, of_b.steps[s].l1_loss);
       }

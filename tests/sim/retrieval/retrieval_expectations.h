@@ -22,7 +22,8 @@ namespace kvsieve::sim::tests {
 [[nodiscard]] std::shared_ptr<const Codebook> codebook_for(const traces::Trace& trace,
                                                            RetrievalScorer scorer,
                                                            std::int64_t codewords,
-                                                           std::uint64_t seed = 0);
+                                                           std::uint64_t seed = 0,
+                                                           bool center_keys = false);
 
 /// Replays; a VQ scorer gets a codebook trained on the same trace, which the reference can read.
 [[nodiscard]] RetrievalResult replay(const traces::Trace& trace, RetrievalOptions options,

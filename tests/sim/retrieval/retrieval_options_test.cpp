@@ -58,14 +58,17 @@ TEST(RetrievalPresets, StateEveryParameterOfTheRelease) {
     EXPECT_EQ(&retrieval_preset(options.name), &options);
     names += options.name + " ";
   }
-  EXPECT_EQ(names, "a2ats vq-plain exact-topk exact-topk-wrope quest random-topk streaming-llm ");
+  EXPECT_EQ(names,
+            "a2ats vq-plain vq-post-rope exact-topk exact-topk-wrope quest pq chunk-mean "
+            "cluster-centroid channel-subset random-topk streaming-llm ");
   EXPECT_TRUE(fails_with(ErrorKind::kUsage, "supported: a2ats, vq-plain",
                          [] { (void)retrieval_preset("magic"); }));
 }
 
 TEST(RetrievalNames, ReadBack) {
   for (const char* name :
-       {"vq-query-aware", "vq-plain", "exact", "exact-wrope", "quest", "random", "none"}) {
+       {"vq-query-aware", "vq-plain", "vq-post-rope", "exact", "exact-wrope", "quest", "pq",
+        "chunk-mean", "cluster-centroid", "channel-subset", "random", "none"}) {
     EXPECT_EQ(name_of(retrieval_scorer_from_name(name)), name);
   }
   for (const char* name : {"exact", "wrope"}) {
@@ -74,7 +77,16 @@ TEST(RetrievalNames, ReadBack) {
   for (const char* name : {"fetch", "cpu-attention"}) {
     EXPECT_EQ(name_of(placement_from_name(name)), name);
   }
-  for (const char* name : {"plain", "query-aware"}) {
+  for (const char* name : {"uniform", "adaptive"}) {
+    EXPECT_EQ(name_of(retrieval_budget_from_name(name)), name);
+  }
+  for (const char* name : {"lru", "lfu"}) {
+    EXPECT_EQ(name_of(hot_policy_from_name(name)), name);
+  }
+  for (const char* name : {"fp32", "fp16", "bf16"}) {
+    EXPECT_EQ(codebook_dtype_name(codebook_dtype_from_name(name)), name);
+  }
+  for (const char* name : {"plain", "query-aware", "post-rope"}) {
     EXPECT_EQ(name_of(codebook_kind_from_name(name)), name);
   }
   for (const char* name : {"wrope", "rope"}) {
@@ -84,8 +96,19 @@ TEST(RetrievalNames, ReadBack) {
                          [] { (void)placement_from_name("disk"); }));
   EXPECT_TRUE(fails_with(ErrorKind::kUsage, "supported: exact, wrope",
                          [] { (void)final_attention_from_name(""); }));
+  EXPECT_TRUE(fails_with(ErrorKind::kUsage, "--codebook-dtype 'int8' is unknown",
+                         [] { (void)codebook_dtype_from_name("int8"); }));
   EXPECT_TRUE(fails_with(ErrorKind::kUsage, "scorer 'lsh' is unknown",
                          [] { (void)retrieval_scorer_from_name("lsh"); }));
+}
+
+TEST(IndexBytes, FormulasOfTheCodes) {
+  // Llama-3.1-8B at 131,072 tokens: 64 MiB of codes and 256 MiB of 16-bit codewords.
+  constexpr IndexBytes kCodes = code_index_bytes(4096, 128, 2);
+  static_assert(kCodes.per_token * 131072 * 8 * 32 == 64.0 * 1024 * 1024);
+  static_assert(kCodes.fixed * 8 * 32 == 256 * 1024 * 1024);
+  static_assert(kCodes.read(0) == 0.0);
+  static_assert(kCodes.read(1000) == 2000.0 + 4096 * 128 * 2);
 }
 
 TEST(PcieTraffic, FormulasOfBothPlacements) {

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "kvsieve/sim/retrieval_replay.h"
+#include "replay/step_selector.h"
 #include "sim/retrieval/retrieval_expectations.h"
 #include "sim/retrieval/retrieval_reference.h"
 
@@ -142,7 +143,8 @@ TEST(RetrievalProperties, T25_AsManyCodewordsAsKeysIsTheWindowedRopeOracle) {
 
 TEST(RetrievalProperties, T26_RetrievingAllEqualsDenseAndNothingEqualsSinksAndWindow) {
   const TraceFixture fixture(small_shape());
-  for (const char* name : {"a2ats", "exact-topk", "quest", "random-topk"}) {
+  for (const char* name : {"a2ats", "vq-post-rope", "exact-topk", "quest", "pq", "chunk-mean",
+                           "cluster-centroid", "random-topk"}) {
     const RetrievalResult all = replay(fixture.trace(), small_options(name, "100%"));
     EXPECT_NEAR(all.summary.captured_mass, 1.0, 1e-5) << name;
     EXPECT_LT(all.summary.output_error, 1e-6) << name;
@@ -188,7 +190,8 @@ TEST(RetrievalProperties, T28_OutputErrorIsBoundedByTheMassLeftOut) {
 
 TEST(RetrievalProperties, T29_MassGrowsWithTheBudgetAndTheOracleLeads) {
   const TraceFixture fixture(small_shape());
-  for (const char* name : {"a2ats", "exact-topk", "exact-topk-wrope", "quest", "random-topk"}) {
+  for (const char* name : {"a2ats", "vq-post-rope", "exact-topk", "exact-topk-wrope", "quest", "pq",
+                           "chunk-mean", "cluster-centroid", "random-topk"}) {
     double before = 0.0;
     for (const char* top : {"0", "3", "8", "20", "60", "160", "400"}) {
       const RetrievalResult result = replay(fixture.trace(), small_options(name, top));
@@ -203,7 +206,8 @@ TEST(RetrievalProperties, T29_MassGrowsWithTheBudgetAndTheOracleLeads) {
   const TraceFixture single(shape);
   for (const char* top : {"3", "12", "50"}) {
     const RetrievalResult oracle = replay(single.trace(), small_options("exact-topk", top));
-    for (const char* name : {"a2ats", "vq-plain", "exact-topk-wrope", "quest", "random-topk"}) {
+    for (const char* name : {"a2ats", "vq-plain", "vq-post-rope", "exact-topk-wrope", "quest", "pq",
+                             "chunk-mean", "cluster-centroid", "random-topk"}) {
       const RetrievalResult other = replay(single.trace(), small_options(name, top));
       for (std::size_t l = 0; l < oracle.layers.size(); ++l) {
         for (std::size_t h = 0; h < oracle.layers[l].heads.size(); ++h) {
@@ -217,6 +221,131 @@ TEST(RetrievalProperties, T29_MassGrowsWithTheBudgetAndTheOracleLeads) {
       }
     }
   }
+}
+
+/// Mean squared error of windowed-RoPE scores, from a replay of one layer.
+double wrope_mse(const TraceFixture& fixture, const RetrievalOptions& options) {
+  return replay(fixture.trace(), options).summary.wrope_error->mse;
+}
+
+TEST(RetrievalProperties, T18_NegativeControlDistanceEqualToTheWindow) {
+  TraceShape shape = small_shape();
+  shape.layers = 1;
+  const TraceFixture fixture(shape);
+  RetrievalOptions options = small_options("exact-topk-wrope", "10%");
+  const ReferenceRetrieval right = reference_retrieval(fixture.trace(), 0, options, nullptr);
+  const double expected = (right.heads[0].wrope_mse + right.heads[1].wrope_mse) / 2.0;
+  EXPECT_NEAR(wrope_mse(fixture, options), expected, 1e-4 * expected);
+  options.distance = options.window;  // b = w
+  EXPECT_GT(std::abs(wrope_mse(fixture, options) / expected - 1.0), 0.01);
+}
+
+TEST(RetrievalProperties, T21_NegativeControlUnscaledFrequencies) {
+  TraceShape shape = small_shape();
+  shape.layers = 1;
+  shape.rope.scaling.type = traces::RopeScalingType::kLlama3;
+  shape.rope.scaling.factor = 8.0;
+  shape.rope.scaling.low_freq_factor = 1.0;
+  shape.rope.scaling.high_freq_factor = 4.0;
+  shape.rope.scaling.original_max_position_embeddings = 64;
+  const TraceFixture fixture(shape);
+  const RetrievalOptions options = small_options("exact-topk-wrope", "10%");
+  const RetrievalResult result = replay(fixture.trace(), options);
+  expect_matches_reference(fixture.trace(), result);
+  // The same numbers read with plain theta^(-2t/d).
+  shape.rope.scaling = {};
+  const TraceFixture unscaled(shape);
+  const double right = result.summary.wrope_error->mse;
+  EXPECT_GT(std::abs(wrope_mse(unscaled, options) / right - 1.0), 0.01);
+}
+
+TEST(RetrievalProperties, T20_WindowedRopeScoresDoNotDependOnWhereTheTextStands) {
+  // The same keys and queries 50 tokens later: what is beyond the window scores alike, token by
+  // token, and so does what is inside it.
+  TraceShape shape = small_shape();
+  shape.layers = 1;
+  shape.q_heads = 2;
+  std::vector<std::vector<float>> keys;
+  std::vector<std::vector<float>> queries;
+  shape.edit = [&](LayerTensors& tensors) {
+    keys = tensors.k;
+    queries = tensors.q;
+  };
+  const TraceFixture first(shape);
+  shape.prompt_tokens += 50;
+  shape.edit = [&](LayerTensors& tensors) {
+    for (std::int64_t head = 0; head < 2; ++head) {
+      const auto from = static_cast<std::ptrdiff_t>(50 * 16);
+      std::copy(keys[static_cast<std::size_t>(head)].begin(),
+                keys[static_cast<std::size_t>(head)].end(),
+                tensors.k[static_cast<std::size_t>(head)].begin() + from);
+      std::copy(queries[static_cast<std::size_t>(head)].begin(),
+                queries[static_cast<std::size_t>(head)].end(),
+                tensors.q[static_cast<std::size_t>(head)].begin() + from);
+    }
+  };
+  const TraceFixture later(shape);
+  RetrievalOptions options = small_options("exact-topk-wrope", "12");
+  options.sinks = 0;
+  const ReferenceRetrieval a = reference_retrieval(first.trace(), 0, options, nullptr);
+  options.sinks = 50;  // the tokens before the text are out of the ranking
+  const ReferenceRetrieval b = reference_retrieval(later.trace(), 0, options, nullptr);
+  const RetrievalResult replayed = replay(later.trace(), options);
+  expect_matches_reference(later.trace(), replayed);
+  for (std::size_t head = 0; head < 2; ++head) {
+    EXPECT_NEAR(a.heads[head].wrope_mse, b.heads[head].wrope_mse, 1e-5);
+    for (std::size_t s = 0; s < a.heads[head].queries[0].size(); ++s) {
+      std::vector<std::int32_t> shifted = a.heads[head].queries[0][s].chosen;
+      for (std::int32_t& token : shifted) {
+        token += 50;
+      }
+      EXPECT_EQ(shifted, b.heads[head].queries[0][s].chosen);
+    }
+  }
+}
+
+TEST(RetrievalProperties, T27_EveryHeadsTokensAreEligibleAndInTheUnion) {
+  const TraceFixture fixture(small_shape());
+  /// Looks at what the replay's own selector picks.
+  class Watcher : public StepSelector {
+   public:
+    explicit Watcher(const RetrievalOptions& options) : m_own(make_step_selector(options)) {}
+    void select(const SelectorQuery& query, std::vector<std::int32_t>& chosen) const override {
+      m_own->select(query, chosen);
+      EXPECT_TRUE(std::is_sorted(chosen.begin(), chosen.end()));
+      EXPECT_EQ(std::adjacent_find(chosen.begin(), chosen.end()), chosen.end());
+      EXPECT_LE(static_cast<std::int64_t>(chosen.size()), query.top);
+      for (const std::int32_t token : chosen) {
+        EXPECT_GE(token, 4);                                                       // sinks
+        EXPECT_LE(token, static_cast<std::int64_t>(query.exact.size()) - 1 - 16);  // window
+      }
+    }
+
+   private:
+    std::unique_ptr<StepSelector> m_own;
+  };
+  for (const char* mass : {"", "70%"}) {
+    RetrievalOptions options = small_options("cluster-centroid", "10%");
+    if (*mass != '\0') {
+      options.mass = kernels::Decimal::parse(mass);
+    }
+    options.budget = RetrievalBudget::kAdaptive;
+    Watcher watcher(options);
+    expect_sound(fixture.trace(), replay_selections(fixture.trace(), options, watcher));
+  }
+}
+
+TEST(RetrievalProperties, T25_LosslessBaselinesAreTheOracle) {
+  const TraceFixture fixture(small_shape());
+  RetrievalOptions options = small_options("cluster-centroid", "10%");
+  options.codewords = 180;
+  EXPECT_EQ(replay(fixture.trace(), options).summary.recall, 1.0);
+  options = small_options("pq", "10%");
+  options.pq_bits = 8;  // 256 centroids for 180 keys
+  EXPECT_EQ(replay(fixture.trace(), options).summary.recall, 1.0);
+  options = small_options("channel-subset", "10%");
+  options.channels = 16;
+  EXPECT_EQ(replay(fixture.trace(), options).summary.recall, 1.0);
 }
 
 }  // namespace

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <list>
+#include <map>
 #include <numeric>
 #include <set>
 
+#include "kvsieve/kernels/codebook_training.h"
+#include "kvsieve/kernels/head_tensors.h"
 #include "kvsieve/traces/dtype.h"
 #include "kvsieve/traces/rope.h"
 
@@ -23,7 +25,8 @@ Vector minus(Vector a, const Vector& b) {
   return a;
 }
 
-Tokens top_of(const Vector& scores, std::int64_t begin, std::int64_t end, std::int64_t k) {
+/// Tokens [begin, end), best first.
+Tokens ranked(const Vector& scores, std::int64_t begin, std::int64_t end) {
   Tokens tokens;
   for (std::int64_t j = begin; j < end; ++j) {
     tokens.push_back(static_cast<std::int32_t>(j));
@@ -33,6 +36,11 @@ Tokens top_of(const Vector& scores, std::int64_t begin, std::int64_t end, std::i
     const double of_b = scores[static_cast<std::size_t>(b)];
     return of_a != of_b ? of_a > of_b : a > b;
   });
+  return tokens;
+}
+
+Tokens top_of(const Vector& scores, std::int64_t begin, std::int64_t end, std::int64_t k) {
+  Tokens tokens = ranked(scores, begin, end);
   tokens.resize(static_cast<std::size_t>(k));
   std::sort(tokens.begin(), tokens.end());
   return tokens;
@@ -97,6 +105,60 @@ struct Errors {
   }
 };
 
+/// A set of rows and which of them every token has.
+struct Clusters {
+  std::vector<Vector> centroids;
+  std::vector<std::size_t> labels;
+};
+
+std::size_t nearest(const Vector& x, const std::vector<Vector>& centroids) {
+  std::size_t best = 0;
+  double least = HUGE_VAL;
+  for (std::size_t m = 0; m < centroids.size(); ++m) {
+    const Vector gap = minus(x, centroids[m]);
+    const double distance = std::inner_product(gap.begin(), gap.end(), gap.begin(), 0.0);
+    if (distance < least) {
+      least = distance;
+      best = m;
+    }
+  }
+  return best;
+}
+
+/// Hq K tokens shared out by largest remainder after a full sort of (probability, head, token).
+std::vector<std::int64_t> shared_out(const std::vector<Vector>& attention, std::int64_t k,
+                                     double alpha) {
+  const auto heads = attention.size();
+  const auto n = static_cast<std::int64_t>(attention[0].size());
+  if (k >= n) {
+    return std::vector<std::int64_t>(heads, n);
+  }
+  std::vector<std::pair<double, std::size_t>> all;
+  for (std::size_t h = 0; h < heads; ++h) {
+    for (const double p : attention[h]) {
+      all.emplace_back(-p, h);
+    }
+  }
+  std::stable_sort(all.begin(), all.end());
+  Vector wanted(heads, alpha * static_cast<double>(k));
+  for (std::size_t i = 0; i < static_cast<std::size_t>(k) * heads; ++i) {
+    wanted[all[i].second] += 1.0 - alpha;
+  }
+  std::vector<std::int64_t> budgets;
+  std::vector<std::pair<double, std::size_t>> remainders;
+  std::int64_t left = k * static_cast<std::int64_t>(heads);
+  for (std::size_t h = 0; h < heads; ++h) {
+    budgets.push_back(static_cast<std::int64_t>(std::floor(wanted[h] + 1e-9)));
+    remainders.emplace_back(-std::round((wanted[h] - static_cast<double>(budgets[h])) * 1e6), h);
+    left -= budgets[h];
+  }
+  std::sort(remainders.begin(), remainders.end());
+  for (std::int64_t i = 0; i < left; ++i) {
+    ++budgets[remainders[static_cast<std::size_t>(i)].second];
+  }
+  return budgets;
+}
+
 class Head {
  public:
   Head(const traces::Trace& trace, const traces::TraceLayer& layer, std::int64_t kv_head,
@@ -119,9 +181,40 @@ class Head {
     if (codebook != nullptr) {
       encode(*codebook);
     }
+    build_index();
   }
 
-  ReferenceHead run() {
+  /// Attention of query head g at step s as the scorer sees it, on eligible tokens.
+  [[nodiscard]] Vector attention(std::int64_t g, std::int64_t s) const {
+    const Scores scores = scores_of(g, s);
+    Vector mixed = scores.near;
+    const auto [begin, end] = eligible(s);
+    for (std::int64_t j = begin; j < end; ++j) {
+      mixed[static_cast<std::size_t>(j)] = scores.method[static_cast<std::size_t>(j)];
+    }
+    Vector shares;
+    for (std::int64_t j = begin; j < end; ++j) {
+      shares.push_back(mass_of(mixed, {static_cast<std::int32_t>(j)}));
+    }
+    return shares;
+  }
+
+  [[nodiscard]] std::pair<std::int64_t, std::int64_t> eligible(std::int64_t s) const {
+    const std::int64_t i = m_trace.header().prompt_tokens + s;
+    std::int64_t begin = i + 1;
+    std::int64_t end = 0;
+    for (std::int64_t j = 0; j <= i; ++j) {
+      if (j >= m_options.sinks && i - j >= m_options.window) {
+        begin = std::min(begin, j);
+        end = j + 1;
+      }
+    }
+    return {std::min(begin, end), end};
+  }
+
+  /// @param tops [m][Hq]
+  ReferenceHead run(const std::vector<std::vector<std::int64_t>>& tops) {
+    m_tops = &tops;
     ReferenceHead head;
     head.queries.resize(static_cast<std::size_t>(m_group));
     for (std::int64_t s = 0; s < m_trace.header().decode_tokens; ++s) {
@@ -131,6 +224,8 @@ class Head {
     head.wrope_nmse = m_wrope.squared / m_wrope.variation;
     head.vq_mse = m_vq.squared / m_vq.count;
     head.vq_nmse = m_vq.squared / m_vq.variation;
+    head.score_mse = m_score.squared / m_score.count;
+    head.score_nmse = m_score.squared / m_score.variation;
     return head;
   }
 
@@ -146,11 +241,16 @@ class Head {
         h[a][b] = std::inner_product(lower[a].begin(), lower[a].end(), lower[b].begin(), 0.0);
       }
     }
-    for (const Vector& key : m_keys) {
+    Vector mean(d, 0.0);
+    if (codebook.info().center_keys) {
+      mean = rows_of(book.mean, m_kv_head)[0];
+    }
+    const bool rotated = codebook.info().kind == CodebookKind::kPostRope;
+    for (const Vector& key : rotated ? m_rotated_keys : m_keys) {
       std::size_t best = 0;
       double least = HUGE_VAL;
       for (std::size_t m = 0; m < m_codewords.size(); ++m) {
-        const Vector gap = minus(key, m_codewords[m]);
+        const Vector gap = minus(minus(key, mean), m_codewords[m]);
         double distance = 0.0;
         for (std::size_t a = 0; a < d; ++a) {
           distance += gap[a] * std::inner_product(gap.begin(), gap.end(), h[a].begin(), 0.0);
@@ -161,6 +261,87 @@ class Head {
         }
       }
       m_codes.push_back(best);
+    }
+    for (Vector& word : m_codewords) {
+      std::transform(word.begin(), word.end(), mean.begin(), word.begin(), std::plus<>());
+    }
+  }
+
+  void build_index() {
+    const std::size_t d = m_keys[0].size();
+    if (m_options.scorer == RetrievalScorer::kClusterCentroid) {
+      const std::int64_t clusters = m_options.codewords > 0
+                                        ? m_options.codewords
+                                        : auto_codewords(m_trace.header().prompt_tokens);
+      m_parts = {cluster(0, d, clusters)};
+    }
+    if (m_options.scorer == RetrievalScorer::kPq) {
+      const std::size_t width = d / static_cast<std::size_t>(m_options.pq_subvectors);
+      for (std::size_t first = 0; first < d; first += width) {
+        m_parts.push_back(cluster(first, width, std::int64_t{1} << m_options.pq_bits));
+      }
+    }
+    if (m_options.scorer == RetrievalScorer::kChannelSubset) {
+      choose_channels();
+    }
+  }
+
+  /// Columns [first, first + width) of the rotated keys, the prompt's rows clustered. k-means walks
+  /// its own way from rows that differ in the last bit, so they are the replay's.
+  Clusters cluster(std::size_t first, std::size_t width, std::int64_t clusters) const {
+    const std::size_t d = m_keys[0].size();
+    const std::size_t prompt = static_cast<std::size_t>(m_trace.header().prompt_tokens);
+    std::vector<float> keys(m_keys.size() * d);
+    const traces::RopeTable table(m_layer.spec.rope, static_cast<std::int64_t>(d));
+    const kernels::RopePhases phases(table, static_cast<std::int64_t>(m_keys.size()));
+    kernels::load_rotated_rows(
+        kernels::HeadSlice(m_layer.k, m_kv_head), phases,
+        {keys.data(), static_cast<std::int64_t>(m_keys.size()), static_cast<std::int64_t>(d)});
+    std::vector<float> points;
+    for (std::size_t j = 0; j < prompt; ++j) {
+      const auto row = keys.begin() + static_cast<std::ptrdiff_t>(j * d + first);
+      points.insert(points.end(), row, row + static_cast<std::ptrdiff_t>(width));
+    }
+    const kernels::KMeansResult found = kernels::kmeans(
+        {points.data(), static_cast<std::int64_t>(prompt), static_cast<std::int64_t>(width)},
+        {.clusters = clusters, .max_iterations = m_options.max_iterations, .seed = m_options.seed});
+    Clusters result;
+    for (std::int64_t m = 0; m < clusters; ++m) {
+      const auto row = found.centroids.begin() + m * static_cast<std::ptrdiff_t>(width);
+      result.centroids.emplace_back(row, row + static_cast<std::ptrdiff_t>(width));
+    }
+    for (std::size_t j = 0; j < m_keys.size(); ++j) {
+      const auto row = keys.begin() + static_cast<std::ptrdiff_t>(j * d + first);
+      result.labels.push_back(
+          nearest(Vector(row, row + static_cast<std::ptrdiff_t>(width)), result.centroids));
+    }
+    return result;
+  }
+
+  void choose_channels() {
+    Vector of_queries(m_keys[0].size(), 0.0);
+    for (std::int64_t g = 0; g < m_group; ++g) {
+      const std::vector<Vector> all = rows_of(m_layer.q, m_kv_head * m_group + g);
+      for (std::int64_t r = 0; r < m_trace.prompt_queries(); ++r) {
+        const Vector q =
+            rotated(all[static_cast<std::size_t>(r)],
+                    m_trace.query_positions()[static_cast<std::size_t>(r)], m_layer.spec.rope);
+        for (std::size_t t = 0; t < q.size(); ++t) {
+          of_queries[t] += std::abs(q[t]);
+        }
+      }
+    }
+    std::vector<std::pair<double, std::size_t>> order;
+    for (std::size_t t = 0; t < of_queries.size(); ++t) {
+      double of_keys = 0.0;
+      for (std::int64_t j = 0; j < m_trace.header().prompt_tokens; ++j) {
+        of_keys += std::abs(m_rotated_keys[static_cast<std::size_t>(j)][t]);
+      }
+      order.emplace_back(-of_queries[t] * of_keys, t);
+    }
+    std::sort(order.begin(), order.end());
+    for (std::int64_t c = 0; c < m_options.channels; ++c) {
+      m_channels.insert(order[static_cast<std::size_t>(c)].second);
     }
   }
 
@@ -176,6 +357,51 @@ class Head {
         const Vector moved = rotated(q, static_cast<double>(m_options.distance), m_layer.spec.rope);
         for (std::size_t j = 0; j < scores.size(); ++j) {
           scores[j] = score_of(moved, m_codewords[m_codes[j]], attention);
+        }
+        return scores;
+      }
+      case RetrievalScorer::kVqPostRope: {
+        const Vector turned = rotated(q, static_cast<double>(i), m_layer.spec.rope);
+        for (std::size_t j = 0; j < scores.size(); ++j) {
+          scores[j] = score_of(turned, m_codewords[m_codes[j]], attention);
+        }
+        return scores;
+      }
+      case RetrievalScorer::kPq:
+      case RetrievalScorer::kClusterCentroid: {
+        const Vector turned = rotated(q, static_cast<double>(i), m_layer.spec.rope);
+        for (std::size_t j = 0; j < scores.size(); ++j) {
+          Vector key;
+          for (const Clusters& part : m_parts) {
+            const Vector& centroid = part.centroids[part.labels[j]];
+            key.insert(key.end(), centroid.begin(), centroid.end());
+          }
+          scores[j] = score_of(turned, key, attention);
+        }
+        return scores;
+      }
+      case RetrievalScorer::kChunkMean: {
+        const Vector turned = rotated(q, static_cast<double>(i), m_layer.spec.rope);
+        for (std::size_t j = 0; j < scores.size(); ++j) {
+          Vector mean(turned.size(), 0.0);
+          const std::size_t first = j / 8 * 8;
+          for (std::size_t n = first; n < std::min(first + 8, m_keys.size()); ++n) {
+            for (std::size_t t = 0; t < mean.size(); ++t) {
+              mean[t] += m_rotated_keys[n][t] / 8.0;
+            }
+          }
+          scores[j] = score_of(turned, mean, attention);
+        }
+        return scores;
+      }
+      case RetrievalScorer::kChannelSubset: {
+        const Vector turned = rotated(q, static_cast<double>(i), m_layer.spec.rope);
+        for (std::size_t j = 0; j < scores.size(); ++j) {
+          Vector key = m_rotated_keys[j];
+          for (std::size_t t = 0; t < key.size(); ++t) {
+            key[t] = m_channels.count(t) > 0 ? key[t] : 0.0;
+          }
+          scores[j] = score_of(turned, key, attention);
         }
         return scores;
       }
@@ -205,67 +431,108 @@ class Head {
     return scores;
   }
 
+  struct Scores {
+    Vector near;      // true
+    Vector far;       // at the constant distance
+    Vector windowed;  // near inside the window, far beyond it
+    Vector method;
+  };
+
+  [[nodiscard]] Scores scores_of(std::int64_t g, std::int64_t s) const {
+    const std::int64_t i = m_trace.header().prompt_tokens + s;
+    const Vector& q = m_queries[static_cast<std::size_t>(g)][static_cast<std::size_t>(s)];
+    const Vector turned = rotated(q, static_cast<double>(i), m_layer.spec.rope);
+    const Vector moved = rotated(q, static_cast<double>(m_options.distance), m_layer.spec.rope);
+    Scores scores;
+    for (std::int64_t j = 0; j <= i; ++j) {
+      const auto token = static_cast<std::size_t>(j);
+      scores.near.push_back(score_of(turned, m_rotated_keys[token], m_layer.spec.attention));
+      scores.far.push_back(score_of(moved, m_keys[token], m_layer.spec.attention));
+      scores.windowed.push_back(i - j < m_options.window ? scores.near.back() : scores.far.back());
+    }
+    scores.method = method_scores(q, scores.near, scores.far, i);
+    return scores;
+  }
+
+  /// The fewest of the best that hold, with sinks and window, the share of the expected attention.
+  [[nodiscard]] std::int64_t needed(const Scores& scores, std::int64_t begin, std::int64_t end,
+                                    std::int64_t top) const {
+    Vector mixed = scores.near;
+    Tokens held;
+    for (std::int64_t j = 0; j < static_cast<std::int64_t>(mixed.size()); ++j) {
+      if (j >= begin && j < end) {
+        mixed[static_cast<std::size_t>(j)] = scores.method[static_cast<std::size_t>(j)];
+      } else {
+        held.push_back(static_cast<std::int32_t>(j));
+      }
+    }
+    const Tokens order = ranked(scores.method, begin, end);
+    std::int64_t count = 0;
+    while (count < top && mass_of(mixed, held) < m_options.mass->value()) {
+      held.push_back(order[static_cast<std::size_t>(count)]);
+      ++count;
+    }
+    return count;
+  }
+
   void step(std::int64_t s, ReferenceHead& head) {
     const std::int64_t i = m_trace.header().prompt_tokens + s;
     const std::int64_t w = m_options.window;
     Tokens resident;
     HeadStep record;
-    std::int64_t begin = i + 1;
-    std::int64_t end = 0;
+    const auto [begin, end] = eligible(s);
     for (std::int64_t j = 0; j <= i; ++j) {
       if (j < m_options.sinks || i - j < w) {
         resident.push_back(static_cast<std::int32_t>(j));
-      } else {
-        begin = std::min(begin, j);
-        end = j + 1;
-        ++record.eligible;
       }
     }
-    begin = std::min(begin, end);
+    record.eligible = end - begin;
     record.top = m_options.scorer == RetrievalScorer::kNone
                      ? 0
                      : std::min(record.eligible, m_options.top.at(i + 1));
     std::vector<Vector> near_scores;
     std::vector<Vector> final_scores;
     std::set<std::int32_t> chosen_by_any;
+    double selecting = 0.0;
     for (std::int64_t g = 0; g < m_group; ++g) {
-      const Vector& q = m_queries[static_cast<std::size_t>(g)][static_cast<std::size_t>(s)];
-      const Vector turned = rotated(q, static_cast<double>(i), m_layer.spec.rope);
-      const Vector moved = rotated(q, static_cast<double>(m_options.distance), m_layer.spec.rope);
-      Vector near;
-      Vector far;
-      Vector windowed;
-      for (std::int64_t j = 0; j <= i; ++j) {
-        const auto token = static_cast<std::size_t>(j);
-        near.push_back(score_of(turned, m_rotated_keys[token], m_layer.spec.attention));
-        far.push_back(score_of(moved, m_keys[token], m_layer.spec.attention));
-        windowed.push_back(i - j < w ? near.back() : far.back());
-      }
-      const Vector scores = method_scores(q, near, far, i);
-      m_wrope.add(near, far, begin, end);
-      m_vq.add(far, scores, begin, end);
+      Scores scores = scores_of(g, s);
+      m_wrope.add(scores.near, scores.far, begin, end);
+      m_vq.add(m_options.scorer == RetrievalScorer::kVqPostRope ? scores.near : scores.far,
+               scores.method, begin, end);
+      m_score.add(scores.near, scores.method, begin, end);
       ReferenceQuery& query = head.queries[static_cast<std::size_t>(g)].emplace_back();
-      query.chosen = top_of(scores, begin, end, record.top);
-      if (record.top > 0) {
-        const auto k = static_cast<double>(record.top);
-        const Tokens oracle = top_of(near, begin, end, record.top);
-        const Tokens wrope = top_of(far, begin, end, record.top);
+      query.top =
+          (*m_tops)[static_cast<std::size_t>(s)][static_cast<std::size_t>(m_kv_head * m_group + g)];
+      const std::int64_t count = m_options.mass ? needed(scores, begin, end, query.top) : query.top;
+      query.chosen = top_of(scores.method, begin, end, count);
+      if (count > 0) {
+        const auto k = static_cast<double>(count);
+        const Tokens oracle = top_of(scores.near, begin, end, count);
+        const Tokens wrope = top_of(scores.far, begin, end, count);
         query.recall = shared(query.chosen, oracle) / k;
         query.recall_vs_wrope = shared(query.chosen, wrope) / k;
         query.wrope_recall = shared(wrope, oracle) / k;
         double least = HUGE_VAL;
         for (const std::int32_t j : query.chosen) {
-          least = std::min(least, scores[static_cast<std::size_t>(j)]);
+          least = std::min(least, scores.method[static_cast<std::size_t>(j)]);
         }
-        record.boundary_ties +=
-            static_cast<double>(std::count(scores.begin() + begin, scores.begin() + end, least)) /
-            static_cast<double>(m_group);
+        record.boundary_ties += static_cast<double>(
+            std::count(scores.method.begin() + begin, scores.method.begin() + end, least));
+        record.recall += query.recall;
+        record.recall_vs_wrope += query.recall_vs_wrope;
+        record.wrope_recall += query.wrope_recall;
+        selecting += 1.0;
       }
+      record.selected += static_cast<double>(count) / static_cast<double>(m_group);
       chosen_by_any.insert(query.chosen.begin(), query.chosen.end());
-      near_scores.push_back(std::move(near));
+      near_scores.push_back(std::move(scores.near));
       final_scores.push_back(m_options.final_attention == FinalAttention::kWrope
-                                 ? std::move(windowed)
+                                 ? std::move(scores.windowed)
                                  : near_scores.back());
+    }
+    for (double* sum :
+         {&record.boundary_ties, &record.recall, &record.recall_vs_wrope, &record.wrope_recall}) {
+      *sum /= std::max(1.0, selecting);
     }
     const Tokens retrieved(chosen_by_any.begin(), chosen_by_any.end());
     Tokens attended = resident;
@@ -280,9 +547,6 @@ class Head {
       query.captured_mass = mass_of(near_scores[g], attended);
       query.retrieved_mass = mass_of(near_scores[g], retrieved);
       query.output_error = norm(minus(query.dense, query.sparse)) / norm(query.dense);
-      record.recall += query.recall / group;
-      record.recall_vs_wrope += query.recall_vs_wrope / group;
-      record.wrope_recall += query.wrope_recall / group;
       record.captured_mass += query.captured_mass / group;
       record.retrieved_mass += query.retrieved_mass / group;
       record.output_error += query.output_error / group;
@@ -306,23 +570,17 @@ class Head {
           shared(retrieved, head.unions.back()) / static_cast<double>(retrieved.size());
     }
     Tokens missing;
+    const auto step = static_cast<std::int64_t>(head.steps.size());
     for (const std::int32_t j : retrieved) {
-      const auto found = std::find(m_hot.begin(), m_hot.end(), j);
-      if (found == m_hot.end()) {
-        missing.push_back(j);
-      } else {
+      if (const auto found = m_hot.find(j); found != m_hot.end()) {
         ++record.hot_hits;
-        m_hot.erase(found);
-        m_hot.push_back(j);
+        found->second = {found->second.first + 1, step};
+      } else {
+        missing.push_back(j);
       }
     }
     for (const std::int32_t j : missing) {
-      if (m_options.hot_buffer > 0) {
-        if (static_cast<std::int64_t>(m_hot.size()) == m_options.hot_buffer) {
-          m_hot.pop_front();
-        }
-        m_hot.push_back(j);
-      }
+      keep(j, step);
     }
     for (const std::int32_t j : missing) {
       record.fetch_pieces +=
@@ -332,9 +590,33 @@ class Head {
     head.unions.push_back(retrieved);
   }
 
+  /// Puts a missing token into the hot buffer, if a slot is free or its token is not used now.
+  void keep(std::int32_t token, std::int64_t step) {
+    if (static_cast<std::int64_t>(m_hot.size()) < m_options.hot_buffer) {
+      m_hot[token] = {1, step};
+      return;
+    }
+    auto leaving = m_hot.end();
+    for (auto held = m_hot.begin(); held != m_hot.end(); ++held) {  // ascending: lowest in a tie
+      const bool lfu = m_options.hot_policy == HotPolicy::kLfu;
+      const auto order = [&](const auto& entry) {
+        return std::pair(lfu ? entry.second.first : 0, entry.second.second);
+      };
+      if (held->second.second < step &&
+          (leaving == m_hot.end() || order(*held) < order(*leaving))) {
+        leaving = held;
+      }
+    }
+    if (leaving != m_hot.end()) {
+      m_hot.erase(leaving);
+      m_hot[token] = {1, step};
+    }
+  }
+
   const traces::Trace& m_trace;
   const traces::TraceLayer& m_layer;
   const RetrievalOptions& m_options;
+  const std::vector<std::vector<std::int64_t>>* m_tops = nullptr;
   std::int64_t m_group;
   std::int64_t m_kv_head;
   std::vector<Vector> m_keys;
@@ -343,9 +625,12 @@ class Head {
   std::vector<std::vector<Vector>> m_queries;  // [G][m][d]
   std::vector<Vector> m_codewords;
   std::vector<std::size_t> m_codes;
-  std::list<std::int32_t> m_hot;  // oldest first
+  std::vector<Clusters> m_parts;
+  std::set<std::size_t> m_channels;
+  std::map<std::int32_t, std::pair<std::int64_t, std::int64_t>> m_hot;  // uses, last use
   Errors m_wrope;
   Errors m_vq;
+  Errors m_score;
 };
 
 Vector projected(const Vector& x, const std::vector<Vector>& w) {
@@ -411,8 +696,29 @@ ReferenceRetrieval reference_retrieval(const traces::Trace& trace, std::size_t i
   ReferenceRetrieval result;
   std::vector<Vector> output(steps, Vector(width, 0.0));
   std::vector<Vector> lost(steps, Vector(width, 0.0));
+  std::vector<Head> heads;
   for (std::int64_t kv_head = 0; kv_head < model.kv_heads; ++kv_head) {
-    result.heads.push_back(Head(trace, layer, kv_head, options, codebook).run());
+    heads.emplace_back(trace, layer, kv_head, options, codebook);
+  }
+  std::vector<std::vector<std::int64_t>> tops;
+  for (std::int64_t s = 0; s < trace.header().decode_tokens; ++s) {
+    const auto [begin, end] = heads[0].eligible(s);
+    const std::int64_t k =
+        options.scorer == RetrievalScorer::kNone
+            ? 0
+            : std::min(end - begin, options.top.at(trace.header().prompt_tokens + s + 1));
+    tops.emplace_back(static_cast<std::size_t>(model.q_heads), k);
+    if (options.budget == RetrievalBudget::kAdaptive) {
+      std::vector<Vector> attention;
+      for (std::int64_t q_head = 0; q_head < model.q_heads; ++q_head) {
+        attention.push_back(heads[static_cast<std::size_t>(q_head / model.group())].attention(
+            q_head % model.group(), s));
+      }
+      tops.back() = shared_out(attention, k, options.alpha.value());
+    }
+  }
+  for (std::int64_t kv_head = 0; kv_head < model.kv_heads; ++kv_head) {
+    result.heads.push_back(heads[static_cast<std::size_t>(kv_head)].run(tops));
     ReferenceHead& head = result.heads.back();
     for (std::size_t s = 0; s < steps; ++s) {
       Vector unit(width, 0.0);

@@ -24,6 +24,7 @@ struct ReferenceQuery {
   Vector dense;   ///< [d] attention over all tokens
   Vector sparse;  ///< [d] attention over the attended ones
   std::vector<std::int32_t> chosen;
+  std::int64_t top = 0;  ///< K that it was given
 };
 
 /// One KV head under one method.
@@ -35,6 +36,8 @@ struct ReferenceHead {
   double wrope_nmse = 0.0;
   double vq_mse = 0.0;
   double vq_nmse = 0.0;
+  double score_mse = 0.0;
+  double score_nmse = 0.0;
 };
 
 /// One layer under one method.
@@ -43,8 +46,8 @@ struct ReferenceRetrieval {
   std::vector<ProjectedLoss> steps;
 };
 
-/// Replays layer number `index` of the captured ones. `codebook` serves the VQ scorers; codes are
-/// found by brute force. The random scorer has no reference.
+/// Replays layer number `index` of the captured ones. `codebook` serves the VQ scorers; codes and
+/// clusters are found by brute force, given the centroids. The random scorer has no reference.
 [[nodiscard]] ReferenceRetrieval reference_retrieval(const traces::Trace& trace, std::size_t index,
                                                      const RetrievalOptions& options,
                                                      const Codebook* codebook);

@@ -22,11 +22,14 @@ TEST(RetrievalReplay, EveryScorerMatchesTheReference) {
   TraceShape shape = small_shape();
   shape.needle = traces::Needle{60, 68, "needle"};
   const TraceFixture fixture(shape);
-  for (const char* name :
-       {"a2ats", "vq-plain", "exact-topk", "exact-topk-wrope", "quest", "streaming-llm"}) {
-    SCOPED_TRACE(name);
-    RetrievalOptions options = small_options(name, "10%");
+  for (const RetrievalOptions& preset : retrieval_presets()) {
+    if (preset.scorer == RetrievalScorer::kRandom) {
+      continue;
+    }
+    SCOPED_TRACE(preset.name);
+    RetrievalOptions options = small_options(preset.name, "10%");
     options.hot_buffer = 30;
+    options.channels = 5;
     const RetrievalResult result = replay(fixture.trace(), options);
     expect_matches_reference(fixture.trace(), result);
     expect_sound(fixture.trace(), result);
@@ -69,6 +72,158 @@ TEST(RetrievalReplay, EveryModelShapeMatchesTheReference) {
   }
 }
 
+TEST(RetrievalReplay, EveryBaselineMatchesTheReferenceAtItsParameters) {
+  TraceShape shape = small_shape();
+  shape.layers = 1;
+  shape.softcap = 5.0;
+  shape.prompt_tokens = 181;  // no whole page, chunk or step
+  const TraceFixture fixture(shape);
+  const auto matches = [&](const char* name, auto change) {
+    RetrievalOptions options = small_options(name, "7%");
+    change(options);
+    const RetrievalResult result = replay(fixture.trace(), options);
+    expect_matches_reference(fixture.trace(), result);
+    expect_sound(fixture.trace(), result);
+    return *result.index;
+  };
+  for (const std::int64_t parts : {1, 4, 16}) {
+    for (const std::int64_t bits : {1, 4, 8}) {  // 8: more centroids than keys
+      SCOPED_TRACE(std::to_string(parts) + " x " + std::to_string(bits));
+      const IndexBytes index = matches("pq", [&](RetrievalOptions& o) {
+        o.pq_subvectors = parts;
+        o.pq_bits = bits;
+        o.seed = 3;
+      });
+      EXPECT_EQ(index.per_token, static_cast<double>(parts * bits) / 8.0);
+      EXPECT_EQ(index.fixed, (1 << bits) * 16 * 4);
+    }
+  }
+  for (const std::int64_t clusters : {1, 7, 60}) {
+    SCOPED_TRACE(clusters);
+    const IndexBytes index =
+        matches("cluster-centroid", [&](RetrievalOptions& o) { o.codewords = clusters; });
+    EXPECT_EQ(index.per_token, 2.0);
+    EXPECT_EQ(index.fixed, clusters * 16 * 4);
+  }
+  for (const std::int64_t channels : {1, 3, 16}) {
+    SCOPED_TRACE(channels);
+    const IndexBytes index =
+        matches("channel-subset", [&](RetrievalOptions& o) { o.channels = channels; });
+    EXPECT_EQ(index.per_token, static_cast<double>(channels) * 4.0);
+    EXPECT_EQ(index.fixed, 0);
+  }
+  EXPECT_EQ(matches("chunk-mean", [](RetrievalOptions&) {}).per_token, 16 * 4 / 8.0);
+  EXPECT_EQ(matches("quest", [](RetrievalOptions&) {}).per_token, 2 * 16 * 4 / 16.0);
+  EXPECT_EQ(matches("exact-topk", [](RetrievalOptions&) {}).per_token, 16 * 4.0);
+  const IndexBytes codes =
+      matches("a2ats", [](RetrievalOptions& o) { o.codebook_dtype = traces::DType::kF32; });
+  EXPECT_EQ(codes.per_token, 2.0);
+  EXPECT_EQ(codes.fixed, 16 * 16 * 4);
+}
+
+TEST(RetrievalReplay, AdaptiveBudgetsMatchTheReference) {
+  TraceShape shape = small_shape();
+  shape.decode_tokens = 5;
+  const TraceFixture fixture(shape);
+  for (const char* name : {"exact-topk", "a2ats", "quest"}) {
+    for (const std::int64_t tenths : {0, 2, 10}) {
+      for (const char* top : {"5%", "0", "160", "100%"}) {
+        SCOPED_TRACE(std::string(name) + " alpha 0." + std::to_string(tenths) + " top " + top);
+        RetrievalOptions options = small_options(name, top);
+        options.budget = RetrievalBudget::kAdaptive;
+        options.alpha = {tenths, 10};
+        const RetrievalResult result = replay(fixture.trace(), options);
+        expect_matches_reference(fixture.trace(), result);
+        expect_sound(fixture.trace(), result);
+      }
+    }
+  }
+}
+
+TEST(RetrievalReplay, AdaptiveBudgetsShareOutTheSameTotal) {
+  const TraceFixture fixture(small_shape());
+  RetrievalOptions options = small_options("exact-topk", "10%");
+  const RetrievalResult uniform = replay(fixture.trace(), options);
+  EXPECT_FALSE(uniform.selected);
+  options.budget = RetrievalBudget::kAdaptive;
+  const RetrievalResult adaptive = replay(fixture.trace(), options);
+  for (std::size_t l = 0; l < 2; ++l) {
+    for (std::size_t s = 0; s < 11; ++s) {
+      double total = 0.0;
+      for (const HeadRetrieval& head : adaptive.layers[l].heads) {
+        total += 3.0 * head.steps[s].selected;
+      }
+      EXPECT_NEAR(total, 6.0 * static_cast<double>(uniform.layers[l].heads[0].steps[s].top), 1e-9);
+    }
+  }
+  ASSERT_TRUE(adaptive.selected);
+  EXPECT_LT(adaptive.selected->p10, 18);
+  EXPECT_GT(adaptive.selected->largest, 18);
+  EXPECT_NEAR(*adaptive.summary.selected_tokens, *uniform.summary.selected_tokens, 1e-9);
+  // alpha 1 is uniform.
+  options.alpha = {1, 1};
+  expect_identical(uniform, replay(fixture.trace(), options));
+  // A query head is its own group here, so that sharing out by the true attention can only gain.
+  TraceShape shape = small_shape();
+  shape.q_heads = 2;
+  const TraceFixture single(shape);
+  options.alpha = {0, 1};
+  const RetrievalResult shared = replay(single.trace(), options);
+  options.budget = RetrievalBudget::kUniform;
+  const RetrievalResult equal = replay(single.trace(), options);
+  for (std::size_t l = 0; l < 2; ++l) {
+    EXPECT_GE(shared.layers[l].figures.captured_mass, equal.layers[l].figures.captured_mass - 1e-6);
+  }
+}
+
+TEST(RetrievalReplay, ThresholdsByMassMatchTheReference) {
+  const TraceFixture fixture(small_shape());
+  for (const char* name : {"exact-topk", "a2ats", "chunk-mean"}) {
+    for (const char* mass : {"1%", "60%", "95%", "100%"}) {
+      SCOPED_TRACE(std::string(name) + " " + mass);
+      RetrievalOptions options = small_options(name, "30%");
+      options.mass = kernels::Decimal::parse(mass);
+      const RetrievalResult result = replay(fixture.trace(), options);
+      expect_matches_reference(fixture.trace(), result);
+      expect_sound(fixture.trace(), result);
+    }
+  }
+}
+
+TEST(RetrievalReplay, ThresholdsByMassOfTheTrueScoresHoldTheirShare) {
+  TraceShape shape = small_shape();
+  shape.q_heads = 2;
+  const TraceFixture fixture(shape);
+  RetrievalOptions options = small_options("exact-topk", "100%");
+  options.mass = kernels::Decimal::parse("80%");
+  const RetrievalResult result = replay(fixture.trace(), options);
+  for (const HeadStep& step : result.layers[0].heads[0].steps) {
+    EXPECT_GE(step.captured_mass, 0.8 - 1e-5);
+  }
+  EXPECT_LT(result.selected->at_top, 0.5);
+  EXPECT_LE(result.selected->p10, result.selected->median);
+  EXPECT_LE(result.selected->p90, result.selected->largest);
+  // Capped by K, the share is missed; all take K then.
+  options.top = TopBudget::parse("1");
+  options.mass = kernels::Decimal::parse("100%");
+  const RetrievalResult capped = replay(fixture.trace(), options);
+  EXPECT_EQ(capped.selected->largest, 1);
+  EXPECT_EQ(capped.selected->at_top, 1.0);
+}
+
+TEST(RetrievalReplay, LfuBuffersMatchTheReference) {
+  TraceShape shape = small_shape();
+  shape.decode_tokens = 40;
+  shape.layers = 1;
+  const TraceFixture fixture(shape);
+  for (const std::int64_t slots : {1, 20, 45}) {
+    RetrievalOptions options = small_options("exact-topk", "10%");
+    options.hot_buffer = slots;
+    options.hot_policy = HotPolicy::kLfu;
+    expect_matches_reference(fixture.trace(), replay(fixture.trace(), options));
+  }
+}
+
 TEST(RetrievalReplay, BoundaryBudgetsAndWindowsMatchTheReference) {
   TraceShape shape = small_shape();
   shape.layers = 1;
@@ -108,20 +263,25 @@ TEST(RetrievalReplay, ResultsDoNotDependOnTheNumberOfThreads) {
   TraceShape shape = small_shape();
   shape.decode_tokens = 40;
   const TraceFixture fixture(shape);
-  std::optional<RetrievalResult> first;
+  std::vector<RetrievalResult> first;
   for (const int threads : {1, 2, 5}) {
     const tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
                                     static_cast<std::size_t>(threads));
     tbb::task_arena arena(threads);
     arena.execute([&] {
-      RetrievalOptions options = small_options("a2ats", "10%");
-      options.hot_buffer = 20;
-      RetrievalResult result = replay_retrieval(fixture.trace(), options);
-      if (first) {
-        expect_identical(*first, result);
-      } else {
-        first = std::move(result);
+      std::vector<RetrievalResult> results;
+      for (const char* name :
+           {"a2ats", "vq-post-rope", "pq", "chunk-mean", "cluster-centroid", "channel-subset"}) {
+        RetrievalOptions options = small_options(name, "10%");
+        options.hot_buffer = 20;
+        options.channels = 4;
+        options.budget = RetrievalBudget::kAdaptive;
+        results.push_back(replay_retrieval(fixture.trace(), options));
       }
+      for (std::size_t n = 0; n < first.size(); ++n) {
+        expect_identical(first[n], results[n]);
+      }
+      first = std::move(results);
     });
   }
 }
@@ -238,7 +398,7 @@ TEST(RetrievalReplay, ProgressRisesToOneAndMayStopTheReplay) {
   std::vector<double> shares;
   (void)replay_retrieval(fixture.trace(), small_options("a2ats", "10%"),
                          [&](double share) { shares.push_back(share); });
-  EXPECT_EQ(shares, (std::vector<double>{0.25, 0.5, 0.75, 1.0}));
+  EXPECT_EQ(shares, (std::vector<double>{0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0}));
   EXPECT_THROW((void)replay_retrieval(fixture.trace(), small_options("exact-topk", "10%"),
                                       [](double) { throw std::runtime_error("stop"); }),
                std::runtime_error);
@@ -257,6 +417,30 @@ TEST(RetrievalReplay, RefusesOptionsOutOfRange) {
   EXPECT_TRUE(refuses("--window is 14", [](RetrievalOptions& o) { o.window = 14; }));
   EXPECT_TRUE(refuses("--distance is -1", [](RetrievalOptions& o) { o.distance = -1; }));
   EXPECT_TRUE(refuses("--hot-buffer is -5", [](RetrievalOptions& o) { o.hot_buffer = -5; }));
+  EXPECT_TRUE(refuses("--pq-subvectors is 3, expected a divisor", [](RetrievalOptions& o) {
+    o.scorer = RetrievalScorer::kPq;
+    o.pq_subvectors = 3;
+  }));
+  EXPECT_TRUE(refuses("--pq-bits is 13", [](RetrievalOptions& o) { o.pq_bits = 13; }));
+  EXPECT_TRUE(
+      refuses("--channels is 17, expected 1 to the head dimension 16", [](RetrievalOptions& o) {
+        o.scorer = RetrievalScorer::kChannelSubset;
+        o.channels = 17;
+      }));
+  EXPECT_TRUE(refuses("--window is 6", [](RetrievalOptions& o) {
+    o.scorer = RetrievalScorer::kChunkMean;
+    o.window = 6;
+  }));
+  EXPECT_TRUE(refuses("--mass is 0", [](RetrievalOptions& o) { o.mass = kernels::Decimal{0, 1}; }));
+  EXPECT_TRUE(refuses("--mass does not apply to random-topk", [](RetrievalOptions& o) {
+    o = small_options("random-topk", "10%");
+    o.mass = kernels::Decimal{9, 10};
+  }));
+  EXPECT_TRUE(refuses("--retrieval-budget adaptive does not apply to streaming-llm",
+                      [](RetrievalOptions& o) {
+                        o = small_options("streaming-llm", "10%");
+                        o.budget = RetrievalBudget::kAdaptive;
+                      }));
   EXPECT_TRUE(refuses("--top is -1", [](RetrievalOptions& o) {
     o.top.is_share = false;
     o.top.count = -1;

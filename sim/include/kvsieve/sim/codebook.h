@@ -20,6 +20,7 @@ namespace kvsieve::sim {
 enum class CodebookKind {
   kPlain,       ///< the Euclidean distance of keys
   kQueryAware,  ///< the score error that the calibration queries would see (A2ATS eq. 14)
+  kPostRope,    ///< the same with keys and queries rotated to their positions
 };
 
 /// Which queries make up the second moment H of a query-aware codebook.
@@ -37,7 +38,11 @@ enum class CodebookSeeding {
 /// How to calibrate.
 struct CodebookOptions {
   CodebookKind kind = CodebookKind::kQueryAware;
-  MomentQueries moment = MomentQueries::kWrope;
+  MomentQueries moment = MomentQueries::kWrope;  ///< kPostRope always takes kRope
+  /// Codes keys minus their mean over the calibration, a head's own. Scores change by a constant a
+  /// query, which softmax does not see, and k-means finds the same clusters; codewords are smaller,
+  /// so that rounding them loses less.
+  bool center_keys = false;
   std::int64_t codewords = 0;         ///< C; 0 means auto_codewords of the rows
   std::int64_t max_iterations = 300;  ///< of Lloyd's algorithm
   double tolerance = 1e-4;            ///< on the Frobenius norm of the codewords' move in z-space
@@ -75,6 +80,7 @@ struct CodebookInfo {
   traces::ModelShape model;
   CodebookKind kind = CodebookKind::kQueryAware;
   MomentQueries moment = MomentQueries::kWrope;
+  bool center_keys = false;
   std::int64_t codewords = 0;  ///< C
   std::int64_t distance = 2048;
   std::int64_t max_iterations = 300;
@@ -89,8 +95,9 @@ struct CodebookInfo {
 /// The codebooks of one layer.
 struct CodebookLayer {
   std::int64_t layer = 0;                ///< index in the model
-  traces::TensorView codewords;          ///< [Hkv, C, d], in the space of pre-RoPE keys
+  traces::TensorView codewords;          ///< [Hkv, C, d], in the space of the keys that are coded
   traces::TensorView cholesky;           ///< [Hkv, d, d] lower triangular L, H = L L^T
+  traces::TensorView mean;               ///< [Hkv, 1, d] of centred keys; no data otherwise
   std::vector<CalibrationRecord> heads;  ///< [Hkv]
 };
 
@@ -137,7 +144,7 @@ class Codebook {
                                       const CodebookOptions& options,
                                       const Progress& progress = {});
 
-/// "plain" and "query-aware".
+/// "plain", "query-aware" and "post-rope".
 [[nodiscard]] std::string_view name_of(CodebookKind kind) noexcept;
 /// "wrope" and "rope".
 [[nodiscard]] std::string_view name_of(MomentQueries moment) noexcept;

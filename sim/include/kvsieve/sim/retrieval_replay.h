@@ -22,13 +22,18 @@ namespace kvsieve::sim {
 
 /// Where the scores that rank eligible tokens come from.
 enum class RetrievalScorer {
-  kVqQueryAware,  ///< query-aware codes with windowed RoPE (A2ATS)
-  kVqPlain,       ///< plain codes with windowed RoPE
-  kExact,         ///< the true scores: the oracle
-  kExactWrope,    ///< windowed RoPE on exact keys: what the codes approximate
-  kQuest,         ///< upper bound from each page's smallest and largest key (Quest)
-  kRandom,        ///< a seeded draw, the floor that every method must beat
-  kNone,          ///< nothing is retrieved (StreamingLLM)
+  kVqQueryAware,     ///< query-aware codes with windowed RoPE (A2ATS)
+  kVqPlain,          ///< plain codes with windowed RoPE
+  kVqPostRope,       ///< query-aware codes of rotated keys, for queries at true positions
+  kExact,            ///< the true scores: the oracle
+  kExactWrope,       ///< windowed RoPE on exact keys: what the codes approximate
+  kQuest,            ///< upper bound from each page's smallest and largest key (Quest)
+  kPq,               ///< product quantisation of the prompt's rotated keys (PQCache)
+  kChunkMean,        ///< mean rotated key of a chunk (ShadowKV's landmark)
+  kClusterCentroid,  ///< centroid of a token's cluster (ClusterKV, RetroInfer)
+  kChannelSubset,    ///< a few channels of the keys (DoubleSparse)
+  kRandom,           ///< a seeded draw, the floor that every method must beat
+  kNone,             ///< nothing is retrieved (StreamingLLM)
 };
 
 /// How the selected tokens are scored in the attention itself.
@@ -43,8 +48,22 @@ enum class Placement {
   kCpuAttention,  ///< the query moves to the host, which sends back a partial result
 };
 
+/// How many tokens each query head of a layer retrieves at a step.
+enum class RetrievalBudget {
+  kUniform,   ///< K each
+  kAdaptive,  ///< the layer's Hq K shared out by approximate attention (Ada-KV's allocation)
+};
+
+/// Which token leaves a full hot buffer.
+enum class HotPolicy {
+  kLru,  ///< whose last use is oldest
+  kLfu,  ///< with the fewest uses since it came in
+};
+
 /// Tokens a page, a fixed property of the Quest scorer.
 inline constexpr std::int64_t kQuestPageTokens = 16;
+/// Tokens a chunk, a fixed property of the chunk-mean scorer.
+inline constexpr std::int64_t kChunkTokens = 8;
 
 /// K of a step: "3%" of all tokens so far (floor, exact), or "512" tokens.
 struct TopBudget {
@@ -64,6 +83,11 @@ struct RetrievalOptions {
   std::string name = "a2ats";
   RetrievalScorer scorer = RetrievalScorer::kVqQueryAware;
   TopBudget top;
+  RetrievalBudget budget = RetrievalBudget::kUniform;
+  kernels::Decimal alpha{2, 10};  ///< uniform share of an adaptive budget
+  /// A query head takes its best tokens only until they, sinks and window hold this share of its
+  /// approximate attention; at most K.
+  std::optional<kernels::Decimal> mass;
   std::int64_t sinks = 8;        ///< first tokens that are always attended
   std::int64_t window = 64;      ///< w >= 1, newest tokens that are always attended, i included
   std::int64_t distance = 2048;  ///< b
@@ -72,15 +96,24 @@ struct RetrievalOptions {
   Placement placement = Placement::kFetch;
   /// For the VQ scorers; without one, a codebook is trained on this trace's prompt.
   std::shared_ptr<const Codebook> codebook;
-  std::int64_t codewords = 0;                    ///< of a codebook trained here; 0 means auto
+  /// Of a codebook trained here, or clusters of kClusterCentroid; 0 means auto_codewords.
+  std::int64_t codewords = 0;
   std::int64_t max_iterations = 300;             ///< of a codebook trained here
   MomentQueries moment = MomentQueries::kWrope;  ///< of a codebook trained here
-  std::int64_t hot_buffer = 0;       ///< LRU slots (tokens) a KV head on the GPU; 0 is off
+  bool center_keys = false;                      ///< of a codebook trained here
+  /// What codewords and Cholesky factor are rounded to before they are used.
+  traces::DType codebook_dtype = traces::DType::kF32;
+  std::int64_t pq_subvectors = 2;  ///< of kPq, a divisor of d
+  std::int64_t pq_bits = 6;        ///< of kPq, 1 to 12
+  std::int64_t channels = 16;      ///< of kChannelSubset, 1 to d
+  std::int64_t hot_buffer = 0;     ///< slots (tokens) a KV head on the GPU; 0 is off
+  HotPolicy hot_policy = HotPolicy::kLru;
   std::vector<std::int64_t> layers;  ///< model layer indices; empty means all captured ones
   std::uint64_t seed = 0;            ///< of codebook training and of kRandom
 };
 
-/// a2ats, vq-plain, exact-topk, exact-topk-wrope, quest, random-topk, streaming-llm, in this order.
+/// a2ats, vq-plain, vq-post-rope, exact-topk, exact-topk-wrope, quest, pq, chunk-mean,
+/// cluster-centroid, channel-subset, random-topk, streaming-llm, in this order.
 [[nodiscard]] const std::vector<RetrievalOptions>& retrieval_presets();
 
 /// The preset called `name`. Throws Error(kUsage) listing the names.
@@ -92,6 +125,25 @@ struct ScoreError {
   std::optional<double>
       nmse;  ///< sum of (u - u^)^2 / sum of (u - mean u)^2, the mean a query's own
 };
+
+/// What ranking the tokens of one KV head keeps on the GPU besides the cache. A step reads all of
+/// it for the tokens that it ranks.
+struct IndexBytes {
+  double per_token = 0.0;  ///< code, label, bounds, means, channels, or the key itself
+  std::int64_t fixed =
+      0;  ///< codewords or centroids; the factor, which only coding reads, is not in
+
+  /// Bytes that ranking `tokens` tokens reads; nothing is read for none.
+  [[nodiscard]] constexpr double read(std::int64_t tokens) const noexcept {
+    return tokens > 0 ? per_token * static_cast<double>(tokens) + static_cast<double>(fixed) : 0.0;
+  }
+};
+
+/// Index of codes as uint16 and C codewords.
+[[nodiscard]] constexpr IndexBytes code_index_bytes(std::int64_t codewords, std::int64_t head_dim,
+                                                    std::int64_t element_bytes) noexcept {
+  return {2.0, codewords * head_dim * element_bytes};
+}
 
 /// Bytes and separate copies over PCIe in a decode step. With d the head dimension, e the bytes of
 /// the trace's dtype, G query heads a KV head, U the union:
@@ -168,13 +220,18 @@ struct RetrievalFigures {
   double output_error = 0.0;
   double attended_tokens = 0.0;  ///< sinks + window + |U|
   double union_tokens = 0.0;
-  std::optional<double> union_factor;  ///< |U| / K, within [1, G]
+  std::optional<double> selected_tokens;  ///< |S|, a query head; absent if nothing is retrieved
+  std::optional<double> union_factor;     ///< |U| / |S|, within [1, G] for equal |S|
   std::optional<double> boundary_ties;
   std::optional<double> overlap;
   std::optional<double> hot_hit_rate;     ///< hits / |U| over all steps, the empty start included
   std::optional<double> needle_recall;    ///< needle tokens retrieved / eligible
   std::optional<ScoreError> wrope_error;  ///< exact windowed RoPE against RoPE; not for steps
-  std::optional<ScoreError> vq_error;     ///< codes against exact windowed RoPE; not for steps
+  /// Codes against what they approximate: exact windowed RoPE, or RoPE for kVqPostRope; not for
+  /// steps.
+  std::optional<ScoreError> vq_error;
+  std::optional<ScoreError> score_error;  ///< the scorer against RoPE; not for steps
+  double index_read_bytes = 0.0;          ///< a decode step: summed as traffic is
   PcieTraffic fetch;          ///< a decode step: of a KV head, summed over a layer's KV heads, or
   PcieTraffic cpu_attention;  ///< summed over all touched layers
 };
@@ -191,7 +248,18 @@ struct CodeUsage {
   double entropy_bits = 0.0;    ///< of the histogram of codes, at most log2 C
   std::int64_t dead_codes = 0;  ///< codewords that no token uses
   std::int64_t largest_bucket = 0;
-  double mean_bucket = 0.0;  ///< T / C
+  double mean_bucket = 0.0;         ///< T / C
+  std::optional<double> agreement;  ///< share of tokens with the code of the fp32 codebook
+};
+
+/// How the numbers of tokens that query heads retrieve are spread over layers, query heads and
+/// steps. Quantiles are order statistics, the lower one of two.
+struct SelectedSpread {
+  std::int64_t p10 = 0;
+  std::int64_t median = 0;
+  std::int64_t p90 = 0;
+  std::int64_t largest = 0;
+  double at_top = 0.0;  ///< share of query heads and steps that retrieve K or more
 };
 
 /// One query head; means over decode steps.
@@ -246,7 +314,9 @@ struct CodebookUse {
 /// A replay's outcome.
 struct RetrievalResult {
   RetrievalOptions options;
-  std::optional<CodebookUse> codebook;  ///< VQ scorers
+  std::optional<CodebookUse> codebook;     ///< VQ scorers
+  std::optional<IndexBytes> index;         ///< of a KV head; absent if every layer is left whole
+  std::optional<SelectedSpread> selected;  ///< adaptive budgets and thresholds by mass
   std::vector<LayerRetrieval> layers;
   std::vector<RetrievalStep> steps;
   RetrievalFigures summary;  ///< means over the touched layers; traffic is their sum
@@ -264,15 +334,35 @@ struct RetrievalResult {
                                                const RetrievalOptions& options,
                                                const Progress& progress = {});
 
-/// vq-query-aware, vq-plain, exact, exact-wrope, quest, random, none.
+/// vq-query-aware, vq-plain, vq-post-rope, exact, exact-wrope, quest, pq, chunk-mean,
+/// cluster-centroid, channel-subset, random, none.
 [[nodiscard]] std::string_view name_of(RetrievalScorer scorer) noexcept;
 /// exact, wrope.
 [[nodiscard]] std::string_view name_of(FinalAttention attention) noexcept;
 /// fetch, cpu-attention.
 [[nodiscard]] std::string_view name_of(Placement placement) noexcept;
+/// uniform, adaptive.
+[[nodiscard]] std::string_view name_of(RetrievalBudget budget) noexcept;
+/// lru, lfu.
+[[nodiscard]] std::string_view name_of(HotPolicy policy) noexcept;
+/// fp32, fp16, bf16.
+[[nodiscard]] std::string_view codebook_dtype_name(traces::DType dtype) noexcept;
 /// Inverses of name_of. Throw Error(kUsage) listing the supported names.
 [[nodiscard]] RetrievalScorer retrieval_scorer_from_name(std::string_view name);
 [[nodiscard]] FinalAttention final_attention_from_name(std::string_view name);
 [[nodiscard]] Placement placement_from_name(std::string_view name);
+[[nodiscard]] RetrievalBudget retrieval_budget_from_name(std::string_view name);
+[[nodiscard]] HotPolicy hot_policy_from_name(std::string_view name);
+[[nodiscard]] traces::DType codebook_dtype_from_name(std::string_view name);
+
+/// Whether a scorer works with a codebook.
+[[nodiscard]] constexpr bool uses_codebook(RetrievalScorer scorer) noexcept {
+  return scorer == RetrievalScorer::kVqQueryAware || scorer == RetrievalScorer::kVqPlain ||
+         scorer == RetrievalScorer::kVqPostRope;
+}
+/// Whether its scores can be read as logits of attention: adaptive budgets and thresholds need it.
+[[nodiscard]] constexpr bool ranks_by_attention(RetrievalScorer scorer) noexcept {
+  return scorer != RetrievalScorer::kRandom && scorer != RetrievalScorer::kNone;
+}
 
 }  // namespace kvsieve::sim
