@@ -15,9 +15,10 @@ namespace {
 const std::vector<std::string> kEvictionOnly{"budget", "granularity",  "alpha-mode",
                                              "pool",   "group-reduce", "no-bound"};
 const std::vector<std::string> kRetrievalOnly{
-    "top",         "retrieval-budget", "mass",          "codewords", "codebook", "iterations",
-    "center-keys", "codebook-dtype",   "pq-subvectors", "pq-bits",   "channels", "final-attention",
-    "placement",   "wrope-distance",   "hot-buffer",    "hot-policy"};
+    "top",        "retrieval-budget", "mass",           "codewords",      "codebook",
+    "iterations", "center-keys",      "codebook-dtype", "pq-subvectors",  "pq-bits",
+    "channels",   "final-attention",  "placement",      "wrope-distance", "hot-buffer",
+    "hot-policy", "schedule",         "selection",      "latency"};
 const std::vector<std::string> kCodebookOnly{"codebook", "center-keys", "codebook-dtype"};
 const std::vector<std::string> kTrainingOnly{"codewords", "iterations", "center-keys"};
 
@@ -184,7 +185,7 @@ sim::RetrievalOptions make_retrieval(const Arguments& arguments, const std::stri
   options.distance = arguments.at_least(0, "wrope-distance");
   options.final_attention =
       sim::final_attention_from_name(arguments.get<std::string>("final-attention"));
-  options.placement = sim::placement_from_name(arguments.get<std::string>("placement"));
+  options.placement = kernels::placement_from_name(arguments.get<std::string>("placement"));
   options.codewords = arguments.at_least(0, "codewords");
   options.max_iterations = arguments.at_least(1, "iterations");
   options.center_keys = arguments.get<bool>("center-keys");
@@ -199,6 +200,10 @@ sim::RetrievalOptions make_retrieval(const Arguments& arguments, const std::stri
     throw Error(ErrorKind::kUsage, "--hot-policy does not apply without a hot buffer",
                 "--hot-buffer gives it slots");
   }
+  if (options.placement == kernels::Placement::kFetchHotBuffer && options.hot_buffer == 0) {
+    throw Error(ErrorKind::kUsage, "--placement fetch-hot-buffer needs a hot buffer",
+                "--hot-buffer 4096 gives it 4,096 slots a KV head");
+  }
   options.layers = chosen_layers(arguments.get<std::string>("layers"), model.layers);
   options.seed = arguments.get<std::uint64_t>("seed");
   if (arguments.has("codebook")) {
@@ -206,6 +211,31 @@ sim::RetrievalOptions make_retrieval(const Arguments& arguments, const std::stri
         sim::Codebook::open(arguments.get<std::string>("codebook")));
   }
   return options;
+}
+
+/// How decode steps run, if they do: on the cpu backend only where latency is asked for.
+std::optional<sim::DecodeOptions> make_decode(const Arguments& arguments,
+                                              kernels::Backend backend) {
+  sim::DecodeOptions decode;
+  decode.backend = backend;
+  decode.schedule = kernels::schedule_from_name(arguments.get<std::string>("schedule"));
+  const auto selection = arguments.get<std::string>("selection");
+  if (selection != "buckets" && selection != "scores") {
+    throw Error(ErrorKind::kUsage, fmt::format("--selection '{}' is unknown", selection),
+                "supported: buckets, scores");
+  }
+  decode.buckets = selection == "buckets";
+  if (backend != kernels::Backend::kCpu || arguments.get<bool>("latency")) {
+    return decode;
+  }
+  for (const char* option : {"schedule", "selection"}) {
+    if (arguments.given(option)) {
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("--{} does not apply without decode steps", option),
+                  "--latency or another --backend runs them");
+    }
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -260,22 +290,34 @@ void add_method_options(Arguments& arguments) {
       "wrope-distance", po::value<std::int64_t>()->default_value(2048),
       "b, the constant distance of windowed RoPE")("final-attention", text("exact"),
                                                    "exact (true positions) or wrope")(
-      "placement", text("fetch"), "whose PCIe bytes the summary shows: fetch or cpu-attention")(
+      "placement", text("fetch-dma"),
+      "who attends to retrieved tokens, and whose PCIe bytes the summary shows: cpu-attention, "
+      "fetch-dma (copies), fetch-kernel (reads over the bus) or fetch-hot-buffer")(
       "hot-buffer", po::value<std::int64_t>()->default_value(0),
       "slots a KV head on the GPU, in tokens; 0 is off")(
-      "hot-policy", text("lru"), "which token leaves a full hot buffer: lru or lfu");
+      "hot-policy", text("lru"), "which token leaves a full hot buffer: lru or lfu")(
+      "latency", po::bool_switch(),
+      "also run the decode steps on the backend and measure their stages; always with "
+      "--backend simt (which measures no time) and cuda")(
+      "schedule", text("serial"),
+      "of the decode steps: serial, as published, or overlapped with two micro-batches")(
+      "selection", text("buckets"),
+      "how the decode steps find the top K: buckets of codes, or scores of all tokens");
 }
 
-RunPlan make_plan(const Arguments& arguments, const traces::ModelShape& model) {
+RunPlan make_plan(const Arguments& arguments, const traces::ModelShape& model,
+                  kernels::Backend backend) {
   const auto name = arguments.get<std::string>("method");
   const sim::EvictionMethod* preset = sim::find_eviction_preset(name);
   const bool retrieval = is_retrieval(name);
   const bool asks_retrieval = retrieval && (arguments.given("top") || arguments.given("placement"));
   if (preset != nullptr && !asks_retrieval) {
-    return make_eviction(arguments, *preset, model);
+    EvictionRun run = make_eviction(arguments, *preset, model);
+    run.options.backend = backend;
+    return run;
   }
   if (retrieval) {
-    return make_retrieval(arguments, name, model);
+    return RetrievalRun{make_retrieval(arguments, name, model), make_decode(arguments, backend)};
   }
   std::vector<std::string> names = eviction_names();
   for (const std::string& other : retrieval_names()) {

@@ -156,6 +156,31 @@ std::optional<double> code_agreement(const sim::RetrievalResult& result) {
   return heads > 0.0 ? std::optional(sum / heads) : std::nullopt;
 }
 
+/// What running the decode steps on a backend showed; nothing if none did.
+std::string describe_decode(const sim::RetrievalResult& result) {
+  if (!result.decode) {
+    return "";
+  }
+  const sim::DecodeReport& decode = *result.decode;
+  const auto steps = static_cast<double>(result.steps.size());
+  std::string text =
+      fmt::format("  decode steps on {}, {}, {} sequence{}: ", name_of(decode.backend),
+                  name_of(decode.schedule), decode.sequences, decode.sequences == 1 ? "" : "s");
+  text += decode.step_us ? fmt::format("{:.0f} us a step (measured)\n", *decode.step_us)
+                         : "no times, the executor's mean nothing\n";
+  for (const sim::StageLatency& stage : decode.stages) {
+    text += fmt::format("    {:<19} {:>9.1f} us, at most {:.1f}\n", name_of(stage.stage),
+                        stage.mean_us, stage.max_us);
+  }
+  if (decode.counted) {
+    text += fmt::format("    bus, counted: {} to the GPU, {} to the host, {} copies a step\n",
+                        human_bytes(static_cast<double>(decode.counted->to_gpu_bytes) / steps),
+                        human_bytes(static_cast<double>(decode.counted->to_host_bytes) / steps),
+                        number(static_cast<double>(decode.counted->copies) / steps));
+  }
+  return text + fmt::format("    outputs within {:.1e} of the replay's\n", decode.output_deviation);
+}
+
 std::string retrieval_summary(const traces::Trace& trace, const sim::RetrievalResult& result) {
   const sim::RetrievalOptions& options = result.options;
   const sim::RetrievalFigures& summary = result.summary;
@@ -201,10 +226,16 @@ std::string retrieval_summary(const traces::Trace& trace, const sim::RetrievalRe
                       percent(summary.captured_mass), percent(summary.retrieved_mass),
                       percent(result.loss.output_error), number(result.loss.l1_loss),
                       percent(result.loss.l1_loss_relative));
-  text += fmt::format(
-      "  PCIe a step over the replayed layers: fetch {} in {} pieces, cpu-attention {} in {}\n",
-      human_bytes(summary.fetch.bytes()), number(summary.fetch.pieces),
-      human_bytes(summary.cpu_attention.bytes()), number(summary.cpu_attention.pieces));
+  text += "  PCIe a step over the replayed layers (modelled): ";
+  for (const kernels::Placement placement : kernels::kPlacements) {
+    const sim::PcieTraffic& traffic = summary.pcie_of(placement);
+    if (placement != kernels::Placement::kFetchHotBuffer || options.hot_buffer > 0) {
+      text +=
+          fmt::format("{}{} {} in {} pieces", placement == kernels::kPlacements.front() ? "" : ", ",
+                      name_of(placement), human_bytes(traffic.bytes()), number(traffic.pieces));
+    }
+  }
+  text += "\n";
   if (retrieves) {
     text += fmt::format("  union factor {}, step-to-step overlap {}, hot buffer {}\n",
                         number(summary.union_factor), percent(summary.overlap),
@@ -213,14 +244,14 @@ std::string retrieval_summary(const traces::Trace& trace, const sim::RetrievalRe
   if (summary.needle_recall) {
     text += fmt::format("  needle: {} of its tokens retrieved\n", percent(summary.needle_recall));
   }
-  return text;
+  return text + describe_decode(result);
 }
 
 Table retrieval_table(const sim::RetrievalResult& result, bool exact) {
   const std::vector<std::string> header{
       "layer",         "recall",           "wrope_recall",     "recall_vs_wrope",
       "captured_mass", "output_error",     "l1_loss_relative", "union_tokens",
-      "overlap",       "index_read_bytes", "fetch_bytes",      "cpu_attention_bytes"};
+      "overlap",       "index_read_bytes", "pcie_bytes",       "pcie_pieces"};
   Table table(header);
   for (const sim::LayerRetrieval& layer : result.layers) {
     if (!layer.touched) {
@@ -236,7 +267,8 @@ Table retrieval_table(const sim::RetrievalResult& result, bool exact) {
                cell(figures.captured_mass, exact), cell(layer.loss.output_error, exact),
                cell(layer.loss.l1_loss_relative, exact), cell(figures.union_tokens, exact),
                cell(figures.overlap, exact), cell(figures.index_read_bytes, exact),
-               cell(figures.fetch.bytes(), exact), cell(figures.cpu_attention.bytes(), exact)});
+               cell(figures.pcie_of(result.options.placement).bytes(), exact),
+               cell(figures.pcie_of(result.options.placement).pieces, exact)});
   }
   return table;
 }

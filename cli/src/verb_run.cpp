@@ -92,6 +92,7 @@ int run_replay(const std::vector<std::string>& words) {
       {"kvsieve run trace.kvtrace --method ada-snapkv --budget 20%",
        "kvsieve run trace.kvtrace --method ada-snapkv --budget 512 --granularity query --alpha 0",
        "kvsieve run trace.kvtrace --method a2ats --top 3% --codebook model.kvcodebook",
+       "kvsieve run trace.kvtrace --method a2ats --placement cpu-attention --latency",
        "kvsieve run trace.kvtrace --method snapkv --format json --output snapkv.kvrun"});
   add_method_options(arguments);
   arguments.options("Output")("format", po::value(&output.format)->default_value("table"),
@@ -124,25 +125,22 @@ int run_replay(const std::vector<std::string>& words) {
   }
   const auto inputs = arguments.get<std::vector<std::string>>("trace");
   const traces::Trace trace = traces::Trace::open(inputs[0]);
-  RunPlan plan = make_plan(arguments, trace.header().model);
+  const RunPlan plan = make_plan(arguments, trace.header().model, where);
   if (arguments.given("output")) {
     check_output(output.path, output.force, inputs);
   }
   ProgressLine progress("replaying", quiet);
   const auto update = [&](double share) { progress.update(share); };
-  if (auto* eviction = std::get_if<EvictionRun>(&plan)) {
-    eviction->options.backend = where;
+  if (const auto* eviction = std::get_if<EvictionRun>(&plan)) {
     const std::vector<sim::EvictionResult> results =
         sim::replay_eviction(trace, {&eviction->plan, 1}, eviction->options, update);
     progress.finish();
     deliver(trace, results[0], output);
   } else {
-    if (where != kernels::Backend::kCpu) {
-      throw Error(ErrorKind::kMissingCapability,
-                  fmt::format("retrieval methods run on the cpu backend only, not on {}", backend));
-    }
+    const auto& retrieval = std::get<RetrievalRun>(plan);
     const sim::RetrievalResult result =
-        sim::replay_retrieval(trace, std::get<sim::RetrievalOptions>(plan), update);
+        retrieval.decode ? sim::replay_decode(trace, retrieval.options, *retrieval.decode, update)
+                         : sim::replay_retrieval(trace, retrieval.options, update);
     progress.finish();
     deliver(trace, result, output);
   }

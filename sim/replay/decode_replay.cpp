@@ -10,6 +10,7 @@
 #include "kvsieve/kernels/retrieval_engine.h"
 #include "kvsieve/sim/backends.h"
 #include "kvsieve/traces/error.h"
+#include "replay/replay_codebook.h"
 #include "replay/step_selector.h"
 
 namespace kvsieve::sim {
@@ -24,20 +25,23 @@ bool has_kernels(const RetrievalOptions& options) {
          options.scorer == RetrievalScorer::kVqPlain;
 }
 
-void check(const RetrievalOptions& options, kernels::Backend backend) {
-  const auto refuse = [&](std::string_view what) {
-    throw Error(ErrorKind::kMissingCapability,
-                fmt::format("{} runs on the cpu backend without --latency only, not as a decode "
-                            "step on {}",
-                            what, name_of(backend)),
-                "a2ats and vq-plain have decode steps");
+void check(const RetrievalOptions& options) {
+  const auto require = [&](bool supported, std::string_view what) {
+    if (!supported) {
+      throw Error(ErrorKind::kMissingCapability,
+                  fmt::format("{} has no decode step on a backend", what),
+                  "leave out --backend and --latency to replay it; a2ats and vq-plain with their "
+                  "own selection have decode steps");
+    }
   };
-  if (!has_kernels(options)) {
-    refuse(fmt::format("the method {}", options.name));
-  }
-  if (options.final_attention == FinalAttention::kWrope) {
-    refuse("--final-attention wrope");
-  }
+  require(has_kernels(options), "the method " + options.name);
+  require(options.final_attention == FinalAttention::kExact, "--final-attention wrope");
+  require(options.budget == RetrievalBudget::kUniform, "--retrieval-budget adaptive");
+  require(!options.mass, "--mass");
+  require(!options.center_keys &&
+              (options.codebook == nullptr || !options.codebook->info().center_keys),
+          "a codebook of centred keys");
+  require(options.codebook_dtype == traces::DType::kF32, "--codebook-dtype other than fp32");
 }
 
 /// The decode steps of all layers, recorded: what each query head retrieved, and each layer's
@@ -105,8 +109,7 @@ class DecodeReplay {
         m_progress(progress),
         m_model(trace.header().model),
         m_steps(trace.header().decode_tokens) {
-    check(options, decode.backend);
-    require_decode_steps(trace);
+    check(options);
     for (const std::size_t index : captured_indices(trace, options.layers)) {
       traces::TraceLayer layer = trace.layer(index);
       if (!layer.spec.attention.sliding_window) {
@@ -116,7 +119,7 @@ class DecodeReplay {
   }
 
   RetrievalResult run() {
-    if (m_layers.empty()) {
+    if (m_layers.empty() || m_steps == 0) {
       return replay_retrieval(m_trace, m_options, m_progress);
     }
     const bool trains = m_options.codebook == nullptr;
@@ -245,7 +248,10 @@ class DecodeReplay {
       const std::vector<kernels::StepTask> graph =
           kernels::decode_step_graph({1, m_options.placement, kernels::Schedule::kSerial});
       for (const kernels::StepTask& task : graph) {
-        decode.stages.push_back(stage_latency(steps, task.stage));
+        // A stage that a backend has not, or has inside another, takes no time.
+        if (const StageLatency latency = stage_latency(steps, task.stage); latency.max_us > 0.0) {
+          decode.stages.push_back(latency);
+        }
       }
     }
     return decode;

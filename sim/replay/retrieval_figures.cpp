@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kvsieve/kernels/retrieval_ledger.h"
+
 namespace kvsieve::sim {
 namespace {
 
@@ -38,17 +40,16 @@ void add(PcieTraffic& sum, const PcieTraffic& part) {
 
 /// Adds one step's bytes: whole numbers, so that sums are exact.
 void add_step(RetrievalFigures& sum, const HeadStep& step, const FigureContext& context) {
-  const std::int64_t d = context.head_dim;
-  const std::int64_t e = context.element_bytes;
-  const auto traffic = [](std::int64_t to_gpu, std::int64_t to_host, std::int64_t pieces) {
-    return PcieTraffic{static_cast<double>(to_gpu), static_cast<double>(to_host),
-                       static_cast<double>(pieces)};
-  };
-  add(sum.fetch, traffic(fetch_bytes(step.union_tokens - step.hot_hits, d, e), append_bytes(d, e),
-                         step.fetch_pieces));
-  add(sum.cpu_attention,
-      traffic(cpu_attention_to_gpu_bytes(context.group, d, e),
-              cpu_attention_to_host_bytes(step.union_tokens, context.group, d, e), 2));
+  const kernels::LedgerShape head{1, context.group, 1, context.head_dim, context.element_bytes};
+  for (const Placement placement : kernels::kPlacements) {
+    const std::int64_t misses =
+        step.union_tokens - (placement == Placement::kFetchHotBuffer ? step.hot_hits : 0);
+    const kernels::StepTraffic traffic =
+        kernels::step_traffic(head, placement, step.union_tokens, misses, step.fetch_pieces);
+    add(sum.pcie[static_cast<std::size_t>(placement)],
+        {static_cast<double>(traffic.to_gpu_bytes), static_cast<double>(traffic.to_host_bytes),
+         static_cast<double>(traffic.copies - kernels::messages(placement))});
+  }
 }
 
 void divide(PcieTraffic& sum, double count) {
@@ -124,8 +125,9 @@ RetrievalFigures figures_of(std::span<const HeadStep> steps, const FigureContext
                       &figures.attended_tokens, &figures.union_tokens, &figures.index_read_bytes}) {
     *sum /= count;
   }
-  divide(figures.fetch, count);
-  divide(figures.cpu_attention, count);
+  for (PcieTraffic& traffic : figures.pcie) {
+    divide(traffic, count);
+  }
   figures.recall = recall.value();
   figures.recall_vs_wrope = recall_vs_wrope.value();
   figures.wrope_recall = wrope_recall.value();
@@ -167,8 +169,9 @@ RetrievalFigures mean_figures(std::span<const RetrievalFigures> parts) {
   mean.score_error = mean_error(parts, &RetrievalFigures::score_error);
   for (const RetrievalFigures& part : parts) {
     mean.index_read_bytes += part.index_read_bytes;
-    add(mean.fetch, part.fetch);
-    add(mean.cpu_attention, part.cpu_attention);
+    for (std::size_t p = 0; p < mean.pcie.size(); ++p) {
+      add(mean.pcie[p], part.pcie[p]);
+    }
   }
   return mean;
 }

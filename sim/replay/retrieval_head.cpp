@@ -10,7 +10,6 @@
 #include "kvsieve/kernels/dense_attention.h"
 #include "kvsieve/kernels/partial_attention.h"
 #include "kvsieve/kernels/windowed_rope.h"
-#include "replay/hot_buffer.h"
 
 namespace kvsieve::sim {
 namespace {
@@ -39,14 +38,6 @@ std::int64_t count_within(std::span<const std::int32_t> tokens, std::int64_t beg
                           std::int64_t end) {
   return std::lower_bound(tokens.begin(), tokens.end(), end) -
          std::lower_bound(tokens.begin(), tokens.end(), begin);
-}
-
-std::int64_t count_runs(std::span<const std::int32_t> tokens) {
-  std::int64_t runs = tokens.empty() ? 0 : 1;
-  for (std::size_t i = 1; i < tokens.size(); ++i) {
-    runs += tokens[i] != tokens[i - 1] + 1 ? 1 : 0;
-  }
-  return runs;
 }
 
 }  // namespace
@@ -376,9 +367,10 @@ void RetrievalHead::run(const StepSelector& selector, std::span<const std::int64
   m_query_steps.assign(rows, {});
   m_steps.assign(static_cast<std::size_t>(m_step_count), {});
   m_retrieved.resize(static_cast<std::size_t>(std::min(kStepsPerChunk, m_step_count)));
-  HotBuffer hot(m_options.hot_buffer, m_values.tokens(), m_options.hot_policy);
+  kernels::HotBuffer hot(m_options.hot_buffer, m_values.tokens(), m_options.hot_policy);
+  kernels::HotStep served;
+  std::vector<kernels::TokenRun> runs;
   std::vector<std::int32_t> before;
-  std::vector<std::int32_t> missing;
   for (std::int64_t chunk = 0; chunk < m_step_count; chunk += kStepsPerChunk) {
     const std::int64_t end = std::min(chunk + kStepsPerChunk, m_step_count);
     for_blocks(chunk, end, [](Block& block) { block.run(); });
@@ -391,8 +383,10 @@ void RetrievalHead::run(const StepSelector& selector, std::span<const std::int64
         record.overlap = static_cast<double>(kernels::common_tokens(retrieved, before)) /
                          static_cast<double>(retrieved.size());
       }
-      record.hot_hits = hot.serve(retrieved, missing);
-      record.fetch_pieces = count_runs(missing);
+      hot.serve(retrieved, served);
+      record.hot_hits = served.hits;
+      kernels::find_runs(retrieved, runs);
+      record.fetch_pieces = static_cast<std::int64_t>(runs.size());
       before.swap(retrieved);
     }
   }

@@ -26,8 +26,6 @@ constexpr NamedValues<RetrievalScorer, 12> kScorers{
       {"none", RetrievalScorer::kNone}}}};
 constexpr NamedValues<FinalAttention, 2> kAttentions{
     "--final-attention", {{{"exact", FinalAttention::kExact}, {"wrope", FinalAttention::kWrope}}}};
-constexpr NamedValues<Placement, 2> kPlacements{
-    "--placement", {{{"fetch", Placement::kFetch}, {"cpu-attention", Placement::kCpuAttention}}}};
 constexpr NamedValues<RetrievalBudget, 2> kBudgets{
     "--retrieval-budget",
     {{{"uniform", RetrievalBudget::kUniform}, {"adaptive", RetrievalBudget::kAdaptive}}}};
@@ -112,17 +110,11 @@ std::string_view name_of(RetrievalScorer scorer) noexcept {
 std::string_view name_of(FinalAttention attention) noexcept {
   return kAttentions.name(attention);
 }
-std::string_view name_of(Placement placement) noexcept {
-  return kPlacements.name(placement);
-}
 RetrievalScorer retrieval_scorer_from_name(std::string_view name) {
   return kScorers.value(name);
 }
 FinalAttention final_attention_from_name(std::string_view name) {
   return kAttentions.value(name);
-}
-Placement placement_from_name(std::string_view name) {
-  return kPlacements.value(name);
 }
 
 std::string_view name_of(RetrievalBudget budget) noexcept {

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "kvsieve/kernels/eviction_loss.h"
+#include "kvsieve/kernels/retrieval_ledger.h"
 #include "kvsieve/kernels/topk_retrieval.h"
 #include "kvsieve/traces/error.h"
 #include "replay/adaptive_tops.h"
@@ -14,6 +15,7 @@
 #include "replay/head_codebook.h"
 #include "replay/head_index.h"
 #include "replay/phase_cache.h"
+#include "replay/replay_codebook.h"
 #include "replay/retrieval_figures.h"
 #include "replay/retrieval_head.h"
 #include "replay/step_selector.h"
@@ -23,20 +25,6 @@ namespace {
 
 using kernels::HeadSlice;
 using kernels::MatrixView;
-
-// Both lanes of a layer's traffic to attention on the host: one message down, one up.
-constexpr double kCpuAttentionMessages = 2.0;
-
-CodebookKind kind_of(RetrievalScorer scorer) {
-  switch (scorer) {
-    case RetrievalScorer::kVqPlain:
-      return CodebookKind::kPlain;
-    case RetrievalScorer::kVqPostRope:
-      return CodebookKind::kPostRope;
-    default:
-      return CodebookKind::kQueryAware;
-  }
-}
 
 void check_options(const RetrievalOptions& options) {
   const auto require = [](bool holds, std::string_view option, std::int64_t value,
@@ -170,18 +158,6 @@ class RetrievalReplay {
   }
 
  private:
-  [[nodiscard]] CodebookOptions training_options() const {
-    CodebookOptions training;
-    training.kind = kind_of(m_options.scorer);
-    training.moment = m_options.moment;
-    training.center_keys = m_options.center_keys;
-    training.codewords = m_options.codewords;
-    training.max_iterations = m_options.max_iterations;
-    training.distance = m_options.distance;
-    training.seed = m_options.seed;
-    return training;
-  }
-
   void prepare_codebook() {
     CodebookUse use;
     use.given = m_options.codebook != nullptr;
@@ -193,7 +169,7 @@ class RetrievalReplay {
           std::any_of(use.info.traces.begin(), use.info.traces.end(),
                       [&](const CalibrationTrace& trace) { return trace.hash == hash; });
     } else {
-      use.info = describe_training(traces(), training_options());
+      use.info = describe_training(traces(), training_options(m_options));
       use.in_sample = true;
       m_result.warnings = use.info.warnings;
     }
@@ -259,7 +235,7 @@ class RetrievalReplay {
                                               kv_head, error.what()));
       }
     }
-    CodebookOptions training = training_options();
+    CodebookOptions training = training_options(m_options);
     training.codewords = m_result.codebook->info.codewords;
     TrainedHead trained = train_head(traces(), layer.layer, kv_head, training);
     result.calibration = std::move(trained.record);
@@ -298,6 +274,7 @@ class RetrievalReplay {
       const std::int64_t kv_head = head.head;
       m_head.load(layer, kv_head, phases, *indices[static_cast<std::size_t>(kv_head)]);
       m_head.run(m_selector, tops);
+      end_head(kv_head);
       unit.clear();
       for (std::int64_t member = 0; member < m_model.group(); ++member) {
         m_projection.pack(HeadSlice(layer.wo, kv_head * m_model.group() + member));
@@ -365,6 +342,15 @@ class RetrievalReplay {
       view.heads.push_back({index->codes(), index->near_queries(), index->far_queries()});
     }
     m_selector.begin_layer(view);
+  }
+
+  void end_head(std::int64_t kv_head) {
+    SelectorOutputs outputs;
+    for (std::int64_t member = 0; member < m_model.group(); ++member) {
+      outputs.dense.push_back(m_head.dense(member));
+      outputs.difference.push_back(m_head.difference(member));
+    }
+    m_selector.end_head(kv_head, outputs);
   }
 
   void finish_head(ProjectedRows& unit, HeadRetrieval& head) {
@@ -447,9 +433,14 @@ class RetrievalReplay {
     share_messages(result.figures);
   }
 
-  /// All KV heads of a layer travel in the same two messages.
+  /// All KV heads of a layer travel in the same messages.
   void share_messages(RetrievalFigures& figures) const {
-    figures.cpu_attention.pieces = m_context.retrieves ? kCpuAttentionMessages : 0.0;
+    for (const Placement placement : kernels::kPlacements) {
+      if (m_context.retrieves) {
+        figures.pcie[static_cast<std::size_t>(placement)].pieces +=
+            static_cast<double>(kernels::messages(placement));
+      }
+    }
   }
 
   void summarise() {
@@ -463,8 +454,7 @@ class RetrievalReplay {
     }
     m_result.summary = mean_figures(figures);
     m_result.loss = mean_loss(losses);
-    m_result.pcie = m_options.placement == Placement::kFetch ? m_result.summary.fetch
-                                                             : m_result.summary.cpu_attention;
+    m_result.pcie = m_result.summary.pcie_of(m_options.placement);
     for (std::int64_t s = 0; !figures.empty() && s < m_steps; ++s) {
       m_result.steps.push_back(mean_step(s));
     }

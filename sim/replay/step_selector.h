@@ -41,6 +41,12 @@ struct SelectorQuery {
   std::span<const float> exact;   ///< the true ones by token, [0, i]
 };
 
+/// What a KV head's replay gave, [m, d] of each of its query heads.
+struct SelectorOutputs {
+  std::vector<kernels::MatrixView<const float>> dense;       ///< attention over all tokens
+  std::vector<kernels::MatrixView<const float>> difference;  ///< minus that over the attended ones
+};
+
 /// Picks tokens.
 class StepSelector {
  public:
@@ -53,6 +59,9 @@ class StepSelector {
   /// Replaces `chosen` by at most `query.top` eligible tokens, ascending. Called from several
   /// threads, in no order.
   virtual void select(const SelectorQuery& query, std::vector<std::int32_t>& chosen) const = 0;
+
+  /// Called behind the last step of each KV head.
+  virtual void end_head(std::int64_t /*kv_head*/, const SelectorOutputs& /*outputs*/) {}
 };
 
 /// The selector of `options`: the top K by the scorer's scores, or as many of them as a threshold

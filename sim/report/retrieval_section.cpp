@@ -10,7 +10,7 @@
 namespace kvsieve::sim {
 namespace {
 
-constexpr const char* kFetchBytes = "pcie_per_step/fetch/bytes";
+constexpr const char* kFetchBytes = "pcie_per_step/fetch-dma/bytes";
 constexpr const char* kCpuBytes = "pcie_per_step/cpu-attention/bytes";
 
 void add_fact(std::vector<Fact>& facts, const std::string& name, std::optional<double> value,
@@ -296,8 +296,10 @@ Part traffic(const RunView& run) {
     add_fact(part.facts, fmt::format("{} a step{}", name, name == placement ? " (chosen)" : ""),
              run.summary(prefix + "/bytes"), Unit::kBytes, detail);
   };
-  add_placement("fetch", "K and V rows move");
   add_placement("cpu-attention", "queries and results move");
+  add_placement("fetch-dma", "K and V rows move by copies, the lists to the host");
+  add_placement("fetch-kernel", "K and V rows move");
+  add_placement("fetch-hot-buffer", "K and V rows that the GPU lacks move");
   if (part.facts.empty()) {
     add_fact(part.facts, "PCIe a decode step", run.cost("pcie_bytes_per_step"), Unit::kBytes,
              placement);
@@ -310,14 +312,14 @@ Part traffic(const RunView& run) {
            "on the GPU");
   add_fact(part.facts, "index read a step", run.cost("index/read_bytes_per_step"), Unit::kBytes,
            "all replayed layers");
-  add_bars(part, run, "PCIe bytes by layer", "A decode step, both placements.",
-           {{"fetch", layer_values(run, kFetchBytes), Ink::kAccent},
+  add_bars(part, run, "PCIe bytes by layer", "A decode step.",
+           {{"fetch-dma", layer_values(run, kFetchBytes), Ink::kAccent},
             {"cpu-attention", layer_values(run, kCpuBytes), Ink::kGrey}},
            Unit::kBytes);
   if (run.steps.size() > 1) {
     LineChart chart{"step",
                     step_numbers(run),
-                    {{"fetch", step_values(run, kFetchBytes), Ink::kAccent},
+                    {{"fetch-dma", step_values(run, kFetchBytes), Ink::kAccent},
                      {"cpu-attention", step_values(run, kCpuBytes), Ink::kGrey}},
                     Unit::kBytes,
                     {}};

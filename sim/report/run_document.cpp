@@ -281,8 +281,11 @@ ordered_json figures_json(const RetrievalFigures& figures) {
     json["score_error"] = score_error_json(*figures.score_error);
   }
   json["index_read_bytes_per_step"] = figures.index_read_bytes;
-  json["pcie_per_step"] = {{"fetch", traffic_json(figures.fetch)},
-                           {"cpu-attention", traffic_json(figures.cpu_attention)}};
+  for (const Placement placement : kernels::kPlacements) {
+    if (placement != Placement::kFetchHotBuffer || figures.hot_hit_rate) {
+      json["pcie_per_step"][name_of(placement)] = traffic_json(figures.pcie_of(placement));
+    }
+  }
   return json;
 }
 
@@ -395,6 +398,38 @@ ordered_json layer_json(const LayerRetrieval& layer, bool needle) {
   return json;
 }
 
+ordered_json bus_json(const kernels::StepTraffic& traffic, std::size_t steps) {
+  const auto a_step = [&](std::int64_t total) {
+    return static_cast<double>(total) / static_cast<double>(steps);
+  };
+  return {{"to_gpu_bytes", a_step(traffic.to_gpu_bytes)},
+          {"to_host_bytes", a_step(traffic.to_host_bytes)},
+          {"copies", a_step(traffic.copies)}};
+}
+
+/// What running the decode steps on a backend showed: measured times, counted bytes.
+ordered_json decode_json(const DecodeReport& decode, std::size_t steps) {
+  ordered_json json = {{"schedule", name_of(decode.schedule)}, {"sequences", decode.sequences}};
+  if (decode.step_us) {
+    json["latency"] = {
+        {"origin", "measured"}, {"step_us", *decode.step_us}, {"stages", ordered_json::array()}};
+    for (const StageLatency& stage : decode.stages) {
+      json["latency"]["stages"].push_back({{"stage", name_of(stage.stage)},
+                                           {"lane", name_of(lane_of(stage.stage))},
+                                           {"mean_us", stage.mean_us},
+                                           {"max_us", stage.max_us}});
+    }
+  }
+  if (decode.counted) {
+    json["bus_per_step"] = {{"origin", "counted"}};
+    json["bus_per_step"].update(bus_json(*decode.counted, steps));
+  }
+  json["ledger_per_step"] = {{"origin", "modelled"}};
+  json["ledger_per_step"].update(bus_json(decode.ledger, steps));
+  json["output_deviation"] = decode.output_deviation;
+  return json;
+}
+
 /// The ledger of the replayed layers: what stays on the GPU and what a step moves.
 ordered_json retrieval_cost_json(const traces::TraceHeader& header, const RetrievalResult& result) {
   const traces::ModelShape& model = header.model;
@@ -439,7 +474,8 @@ ordered_json run_document(const traces::Trace& trace, const EvictionResult& resu
 
 ordered_json run_document(const traces::Trace& trace, const RetrievalResult& result) {
   const traces::TraceHeader& header = trace.header();
-  ordered_json document = document_head(trace, "retrieval", kernels::Backend::kCpu);
+  ordered_json document = document_head(
+      trace, "retrieval", result.decode ? result.decode->backend : kernels::Backend::kCpu);
   document["method"] = retrieval_method_json(result);
   ordered_json summary = figures_json(result.summary);
   add_loss(summary, result.loss);
@@ -462,6 +498,9 @@ ordered_json run_document(const traces::Trace& trace, const RetrievalResult& res
     entry.update(figures_json(step.figures));
     add_loss(entry, step.loss);
     document["steps"].push_back(std::move(entry));
+  }
+  if (result.decode) {
+    document["decode"] = decode_json(*result.decode, result.steps.size());
   }
   document["cost"] = retrieval_cost_json(header, result);
   document["warnings"] = result.warnings;

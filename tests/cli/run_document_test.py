@@ -398,15 +398,18 @@ class RetrievalTest(DocumentTest):
                 for head in layer["heads"]:
                     union, traffic = head["union_tokens"], head["pcie_per_step"]
                     if method == "streaming-llm":
-                        self.assertEqual(traffic["fetch"]["bytes"], 0)
+                        self.assertEqual(traffic["fetch-dma"]["bytes"], 0)
                         continue
-                    self.close(traffic["fetch"]["to_gpu_bytes"], union * ROW_BYTES)
-                    self.close(traffic["fetch"]["to_host_bytes"], ROW_BYTES)
+                    lists = 4 * (union + 1)
+                    for fetch in ("fetch-dma", "fetch-kernel"):
+                        self.close(traffic[fetch]["to_gpu_bytes"], union * ROW_BYTES)
+                    self.close(traffic["fetch-dma"]["to_host_bytes"], ROW_BYTES + lists)
+                    self.close(traffic["fetch-kernel"]["to_host_bytes"], ROW_BYTES)
                     self.close(traffic["cpu-attention"]["to_host_bytes"],
-                               group * D * element + ROW_BYTES + 4 * union)
+                               group * D * element + ROW_BYTES + lists)
                     self.close(traffic["cpu-attention"]["to_gpu_bytes"],
                                group * (D * element + 4))
-            for kind in ("fetch", "cpu-attention"):
+            for kind in ("cpu-attention", "fetch-dma", "fetch-kernel"):
                 for name in ("to_gpu_bytes", "to_host_bytes", "bytes"):
                     for layer in found["layers"]:
                         self.close(layer["pcie_per_step"][kind][name],
@@ -416,7 +419,7 @@ class RetrievalTest(DocumentTest):
                                sum(layer["pcie_per_step"][kind][name]
                                    for layer in found["layers"]))
             self.close(found["summary"]["pcie_bytes_per_step"],
-                       found["summary"]["pcie_per_step"]["fetch"]["bytes"])
+                       found["summary"]["pcie_per_step"]["fetch-dma"]["bytes"])
             self.close(found["cost"]["pcie_bytes_per_step"],
                        found["summary"]["pcie_bytes_per_step"])
 

@@ -35,8 +35,8 @@ class FormatTest(CliTest):
                            "captured_mass": "captured_mass", "output_error": "output_error",
                            "l1_loss_relative": "l1_loss_relative",
                            "union_tokens": "union_tokens", "overlap": "overlap",
-                           "fetch_bytes": ("pcie_per_step", "fetch", "bytes"),
-                           "cpu_attention_bytes": ("pcie_per_step", "cpu-attention", "bytes")}}
+                           "pcie_bytes": ("pcie_per_step", "fetch-dma", "bytes"),
+                           "pcie_pieces": ("pcie_per_step", "fetch-dma", "pieces")}}
         for words, places in columns.items():
             texts = self.formats(words)
             rows, document = parse_csv(texts["csv"]), json.loads(texts["json"])
@@ -70,7 +70,7 @@ class FormatTest(CliTest):
         rows = self.succeed("run", SAMPLE, "--method", "streaming-llm", "--top", "1%",
                             "--format", "csv").rows
         self.assertEqual({row["recall"] for row in rows}, {""})
-        self.assertEqual({row["fetch_bytes"] for row in rows}, {"0"})
+        self.assertEqual({row["pcie_bytes"] for row in rows}, {"0"})
         table = self.succeed("run", trace, "--method", "snapkv").stdout.splitlines()[-1]
         self.assertEqual(table.split()[-3:], ["-", "-", "-"])
 

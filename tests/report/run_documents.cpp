@@ -135,7 +135,7 @@ ordered_json figures(const RetrievalShape& shape, double scale) {
   if (shape.codes) {
     json["vq_score_error"] = {{"mse", 0.25}, {"nmse", 0.1}};
   }
-  json["pcie_per_step"] = {{"fetch", traffic(20480.0 * scale, 7.5)},
+  json["pcie_per_step"] = {{"fetch-dma", traffic(20480.0 * scale, 7.5)},
                            {"cpu-attention", traffic(1024.0 * scale, 2.0)}};
   return json;
 }
@@ -239,7 +239,7 @@ ordered_json retrieval_document(const RetrievalShape& shape) {
                         {"window", 16},
                         {"wrope_distance", 2048},
                         {"final_attention", "exact"},
-                        {"placement", "fetch"},
+                        {"placement", "fetch-dma"},
                         {"hot_buffer_tokens", 0},
                         {"seed", 0}};
   if (shape.codes) {

@@ -171,7 +171,7 @@ void expect_matches_reference(const traces::Trace& trace, const RetrievalResult&
       SCOPED_TRACE("head " + std::to_string(head));
       expect_head(layer.heads[head], expected.heads[head], result.options);
       mass += layer.heads[head].figures.captured_mass / static_cast<double>(layer.heads.size());
-      fetched += layer.heads[head].figures.fetch.to_gpu_bytes;
+      fetched += layer.heads[head].figures.pcie_of(Placement::kFetchHotBuffer).to_gpu_bytes;
     }
     EXPECT_NEAR(layer.figures.captured_mass, mass, 1e-12);
     ASSERT_EQ(layer.steps.size(), expected.steps.size());
@@ -189,7 +189,8 @@ void expect_matches_reference(const traces::Trace& trace, const RetrievalResult&
   }
   if (!touched.empty()) {
     EXPECT_NEAR(result.loss.output_error, error / static_cast<double>(touched.size()), 1e-12);
-    EXPECT_NEAR(result.summary.fetch.to_gpu_bytes, fetched, 1e-6 * (1.0 + fetched));
+    EXPECT_NEAR(result.summary.pcie_of(Placement::kFetchHotBuffer).to_gpu_bytes, fetched,
+                1e-6 * (1.0 + fetched));
   }
 }
 
@@ -214,7 +215,7 @@ void expect_sound(const traces::Trace& trace, const RetrievalResult& result) {
         }
         EXPECT_EQ(step.attended, now - step.eligible + step.union_tokens);
         EXPECT_LE(step.hot_hits, step.union_tokens);
-        EXPECT_LE(step.fetch_pieces, step.union_tokens - step.hot_hits);
+        EXPECT_LE(step.fetch_pieces, step.union_tokens);
         EXPECT_LE(step.needle_retrieved, step.needle_eligible);
         for (const double share : {step.recall, step.recall_vs_wrope, step.wrope_recall,
                                    step.captured_mass, step.retrieved_mass}) {
@@ -224,11 +225,11 @@ void expect_sound(const traces::Trace& trace, const RetrievalResult& result) {
         EXPECT_LE(step.retrieved_mass, step.captured_mass + 1e-12);
         EXPECT_TRUE(std::isfinite(step.output_error));
         EXPECT_TRUE(std::isfinite(step.l1_loss));
-        fetched += static_cast<double>(
-            fetch_bytes(step.union_tokens - step.hot_hits, model.head_dim, element));
+        fetched += static_cast<double>((step.union_tokens - step.hot_hits) *
+                                       kernels::row_bytes(model.head_dim, element));
       }
-      EXPECT_NEAR(head.figures.fetch.to_gpu_bytes, fetched / static_cast<double>(head.steps.size()),
-                  1e-6);
+      EXPECT_NEAR(head.figures.pcie_of(Placement::kFetchHotBuffer).to_gpu_bytes,
+                  fetched / static_cast<double>(head.steps.size()), 1e-6);
       if (head.figures.union_factor) {
         EXPECT_GE(*head.figures.union_factor, 1.0 - 1e-12);
         EXPECT_LE(*head.figures.union_factor, static_cast<double>(group) + 1e-12);

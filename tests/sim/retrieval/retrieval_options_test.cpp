@@ -74,9 +74,6 @@ TEST(RetrievalNames, ReadBack) {
   for (const char* name : {"exact", "wrope"}) {
     EXPECT_EQ(name_of(final_attention_from_name(name)), name);
   }
-  for (const char* name : {"fetch", "cpu-attention"}) {
-    EXPECT_EQ(name_of(placement_from_name(name)), name);
-  }
   for (const char* name : {"uniform", "adaptive"}) {
     EXPECT_EQ(name_of(retrieval_budget_from_name(name)), name);
   }
@@ -92,8 +89,6 @@ TEST(RetrievalNames, ReadBack) {
   for (const char* name : {"wrope", "rope"}) {
     EXPECT_EQ(name_of(moment_queries_from_name(name)), name);
   }
-  EXPECT_TRUE(fails_with(ErrorKind::kUsage, "supported: fetch, cpu-attention",
-                         [] { (void)placement_from_name("disk"); }));
   EXPECT_TRUE(fails_with(ErrorKind::kUsage, "supported: exact, wrope",
                          [] { (void)final_attention_from_name(""); }));
   EXPECT_TRUE(fails_with(ErrorKind::kUsage, "--codebook-dtype 'int8' is unknown",
@@ -109,19 +104,6 @@ TEST(IndexBytes, FormulasOfTheCodes) {
   static_assert(kCodes.fixed * 8 * 32 == 256 * 1024 * 1024);
   static_assert(kCodes.read(0) == 0.0);
   static_assert(kCodes.read(1000) == 2000.0 + 4096 * 128 * 2);
-}
-
-TEST(PcieTraffic, FormulasOfBothPlacements) {
-  // Llama-3.1-8B, BF16: d = 128, G = 4; 3932 tokens of 8 KV heads in 32 layers are 515 MB.
-  static_assert(fetch_bytes(3932, 128, 2) * 8 * 32 == 515'375'104);
-  static_assert(append_bytes(128, 2) == 512);
-  // 8 KiB of queries and 4 KiB of new K and V a layer of 8 KV heads, and the token list.
-  static_assert(8 * cpu_attention_to_host_bytes(0, 4, 128, 2) == 8192 + 4096);
-  static_assert(cpu_attention_to_host_bytes(3932, 4, 128, 2) -
-                    cpu_attention_to_host_bytes(0, 4, 128, 2) ==
-                4 * 3932);
-  // 8 KiB of outputs and 128 bytes of log-sum-exp.
-  static_assert(8 * cpu_attention_to_gpu_bytes(4, 128, 2) == 8192 + 128);
 }
 
 }  // namespace

@@ -582,9 +582,9 @@ class Head {
     for (const std::int32_t j : missing) {
       keep(j, step);
     }
-    for (const std::int32_t j : missing) {
+    for (const std::int32_t j : retrieved) {
       record.fetch_pieces +=
-          std::find(missing.begin(), missing.end(), j - 1) == missing.end() ? 1 : 0;
+          std::find(retrieved.begin(), retrieved.end(), j - 1) == retrieved.end() ? 1 : 0;
     }
     head.steps.push_back(record);
     head.unions.push_back(retrieved);

@@ -303,11 +303,12 @@ TEST(RetrievalReplay, PlacementChoosesTheHeadlineTraffic) {
   const TraceFixture fixture(small_shape());
   RetrievalOptions options = small_options("exact-topk", "10%");
   const RetrievalResult fetch = replay(fixture.trace(), options);
-  EXPECT_EQ(fetch.pcie.bytes(), fetch.summary.fetch.bytes());
+  EXPECT_EQ(fetch.pcie.bytes(), fetch.summary.pcie_of(Placement::kFetchDma).bytes());
   options.placement = Placement::kCpuAttention;
   const RetrievalResult host = replay(fixture.trace(), options);
-  EXPECT_EQ(host.pcie.bytes(), host.summary.cpu_attention.bytes());
-  EXPECT_EQ(host.summary.fetch.bytes(), fetch.summary.fetch.bytes());
+  EXPECT_EQ(host.pcie.bytes(), host.summary.pcie_of(Placement::kCpuAttention).bytes());
+  EXPECT_EQ(host.summary.pcie_of(Placement::kFetchDma).bytes(),
+            fetch.summary.pcie_of(Placement::kFetchDma).bytes());
   // Two layers of two KV heads; groups of 3, d 16, F32: the query, new K and V; output, sums.
   const double lists = 4.0 * fetch.summary.union_tokens * 4.0;  // four heads' token lists
   EXPECT_NEAR(host.pcie.to_host_bytes, 4.0 * (3 * 64 + 2 * 64) + lists, 1e-9);
@@ -315,8 +316,10 @@ TEST(RetrievalReplay, PlacementChoosesTheHeadlineTraffic) {
   EXPECT_EQ(host.pcie.pieces, 4.0);  // two layers, one message each way
   EXPECT_EQ(fetch.pcie.to_host_bytes, 4.0 * 2 * 64);
   const RetrievalResult none = replay(fixture.trace(), small_options("streaming-llm", "10%"));
-  EXPECT_EQ(none.summary.fetch.bytes() + none.summary.cpu_attention.bytes(), 0.0);
-  EXPECT_EQ(none.summary.cpu_attention.pieces, 0.0);
+  EXPECT_EQ(none.summary.pcie_of(Placement::kFetchDma).bytes() +
+                none.summary.pcie_of(Placement::kCpuAttention).bytes(),
+            0.0);
+  EXPECT_EQ(none.summary.pcie_of(Placement::kCpuAttention).pieces, 0.0);
 }
 
 TEST(RetrievalReplay, StepsAndSummaryAreMeansOfTheLayers) {
@@ -333,13 +336,13 @@ TEST(RetrievalReplay, StepsAndSummaryAreMeansOfTheLayers) {
     EXPECT_EQ(result.steps[s].top, 18 + static_cast<std::int64_t>(s >= 9));
     mass += result.steps[s].figures.captured_mass / 11.0;
     recall += *result.steps[s].figures.recall / 11.0;
-    bytes += result.steps[s].figures.fetch.bytes() / 11.0;
+    bytes += result.steps[s].figures.pcie_of(Placement::kFetchDma).bytes() / 11.0;
     loss += result.steps[s].loss.l1_loss / 11.0;
     EXPECT_EQ(result.steps[s].figures.overlap.has_value(), s > 0);
   }
   EXPECT_NEAR(result.summary.captured_mass, mass, 1e-12);
   EXPECT_NEAR(*result.summary.recall, recall, 1e-12);
-  EXPECT_NEAR(result.summary.fetch.bytes(), bytes, 1e-6);
+  EXPECT_NEAR(result.summary.pcie_of(Placement::kFetchDma).bytes(), bytes, 1e-6);
   EXPECT_NEAR(result.loss.l1_loss, loss, 1e-9 * loss);
 }
 

@@ -59,6 +59,11 @@ struct LedgerShape {
   return shape.q_heads * (shape.head_dim * shape.element_bytes + 4);
 }
 
+/// Copies that all KV heads of a layer share: one down, and for attention on the host one up.
+[[nodiscard]] constexpr std::int64_t messages(Placement placement) noexcept {
+  return placement == Placement::kCpuAttention ? 2 : 1;
+}
+
 /// What a decode step of one sequence moves in one layer.
 struct StepTraffic {
   std::int64_t to_gpu_bytes = 0;
@@ -92,7 +97,7 @@ struct StepTraffic {
   }
   traffic.to_gpu_bytes =
       on_host ? up_bytes(shape) : misses * row_bytes(shape.head_dim, shape.element_bytes);
-  traffic.copies = on_host ? 2 : placement == Placement::kFetchDma ? 1 + runs : 1;
+  traffic.copies = messages(placement) + (placement == Placement::kFetchDma ? runs : 0);
   return traffic;
 }
 

@@ -6,6 +6,7 @@
 // [0, sinks), the window (i - window, i], and the union over its group of each head's top K among
 // the eligible tokens [sinks, i + 1 - window).
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,7 +15,10 @@
 #include <vector>
 
 #include "kvsieve/kernels/decimal.h"
+#include "kvsieve/kernels/decode_graph.h"
+#include "kvsieve/kernels/kv_gather.h"
 #include "kvsieve/sim/codebook.h"
+#include "kvsieve/sim/decode_report.h"
 #include "kvsieve/sim/eviction_replay.h"
 #include "kvsieve/traces/trace.h"
 
@@ -42,22 +46,13 @@ enum class FinalAttention {
   kWrope,  ///< the constant distance for all tokens outside the window
 };
 
-/// Who computes the attention over retrieved tokens.
-enum class Placement {
-  kFetch,         ///< their K and V rows move to the GPU
-  kCpuAttention,  ///< the query moves to the host, which sends back a partial result
-};
+using kernels::HotPolicy;
+using kernels::Placement;
 
 /// How many tokens each query head of a layer retrieves at a step.
 enum class RetrievalBudget {
   kUniform,   ///< K each
   kAdaptive,  ///< the layer's Hq K shared out by approximate attention (Ada-KV's allocation)
-};
-
-/// Which token leaves a full hot buffer.
-enum class HotPolicy {
-  kLru,  ///< whose last use is oldest
-  kLfu,  ///< with the fewest uses since it came in
 };
 
 /// Tokens a page, a fixed property of the Quest scorer.
@@ -92,8 +87,8 @@ struct RetrievalOptions {
   std::int64_t window = 64;      ///< w >= 1, newest tokens that are always attended, i included
   std::int64_t distance = 2048;  ///< b
   FinalAttention final_attention = FinalAttention::kExact;
-  /// Which placement summary figures named pcie_* are of; both are always reported.
-  Placement placement = Placement::kFetch;
+  /// Which placement summary figures named pcie_* are of; all are always reported.
+  Placement placement = Placement::kFetchDma;
   /// For the VQ scorers; without one, a codebook is trained on this trace's prompt.
   std::shared_ptr<const Codebook> codebook;
   /// Of a codebook trained here, or clusters of kClusterCentroid; 0 means auto_codewords.
@@ -145,15 +140,9 @@ struct IndexBytes {
   return {2.0, codewords * head_dim * element_bytes};
 }
 
-/// Bytes and separate copies over PCIe in a decode step. With d the head dimension, e the bytes of
-/// the trace's dtype, G query heads a KV head, U the union:
-///   fetch          to_gpu = missing * 2 d e, to_host = 2 d e (the new token's K and V)
-///                  missing = tokens of U that are not in the hot buffer
-///                  pieces = contiguous runs of missing tokens
-///   cpu-attention  to_host = G d e (query) + 2 d e (new K and V) + 4 |U| (u32 token list)
-///                  to_gpu  = G d e (output) + 4 G (fp32 log-sum-exp)
-///                  pieces = 2: all heads of a layer share one message each way
-/// Nothing moves if the scorer is kNone.
+/// Bytes and separate copies over PCIe in a decode step, by the ledger (kernels::step_traffic).
+/// Nothing moves if the scorer is kNone. A KV head's pieces are the copies of its own rows; its
+/// layer adds the messages that all heads share.
 struct PcieTraffic {
   double to_gpu_bytes = 0.0;
   double to_host_bytes = 0.0;
@@ -162,29 +151,6 @@ struct PcieTraffic {
   [[nodiscard]] double bytes() const noexcept { return to_gpu_bytes + to_host_bytes; }
 };
 
-/// Bytes that `missing` tokens of one KV head move to the GPU.
-[[nodiscard]] constexpr std::int64_t fetch_bytes(std::int64_t missing, std::int64_t head_dim,
-                                                 std::int64_t element_bytes) noexcept {
-  return missing * 2 * head_dim * element_bytes;
-}
-/// Bytes of the new token's K and V of one KV head, which the host keeps.
-[[nodiscard]] constexpr std::int64_t append_bytes(std::int64_t head_dim,
-                                                  std::int64_t element_bytes) noexcept {
-  return 2 * head_dim * element_bytes;
-}
-/// Bytes that attention on the host needs from the GPU, one KV head.
-[[nodiscard]] constexpr std::int64_t cpu_attention_to_host_bytes(
-    std::int64_t union_tokens, std::int64_t group, std::int64_t head_dim,
-    std::int64_t element_bytes) noexcept {
-  return group * head_dim * element_bytes + append_bytes(head_dim, element_bytes) +
-         4 * union_tokens;
-}
-/// Bytes that attention on the host sends back, one KV head.
-[[nodiscard]] constexpr std::int64_t cpu_attention_to_gpu_bytes(
-    std::int64_t group, std::int64_t head_dim, std::int64_t element_bytes) noexcept {
-  return group * (head_dim * element_bytes + 4);
-}
-
 /// One KV head at one decode step; shares and errors are means over its query heads.
 struct HeadStep {
   std::int64_t top = 0;               ///< K of a query head after clamping
@@ -192,7 +158,7 @@ struct HeadStep {
   std::int64_t attended = 0;          ///< sinks + window + |U|
   std::int64_t union_tokens = 0;      ///< |U|
   std::int64_t hot_hits = 0;          ///< tokens of U in the hot buffer
-  std::int64_t fetch_pieces = 0;      ///< contiguous runs of the missing tokens
+  std::int64_t fetch_pieces = 0;      ///< contiguous runs of tokens of U
   std::int64_t needle_eligible = 0;   ///< needle tokens that could be retrieved
   std::int64_t needle_retrieved = 0;  ///< needle tokens in U
   double selected = 0.0;              ///< |S|, tokens that a query head retrieves
@@ -232,8 +198,13 @@ struct RetrievalFigures {
   std::optional<ScoreError> vq_error;
   std::optional<ScoreError> score_error;  ///< the scorer against RoPE; not for steps
   double index_read_bytes = 0.0;          ///< a decode step: summed as traffic is
-  PcieTraffic fetch;          ///< a decode step: of a KV head, summed over a layer's KV heads, or
-  PcieTraffic cpu_attention;  ///< summed over all touched layers
+  /// By placement, a decode step: of a KV head, summed over a layer's KV heads, or summed over all
+  /// touched layers. kFetchHotBuffer is that of an empty buffer where there is none.
+  std::array<PcieTraffic, kernels::kPlacements.size()> pcie;
+
+  [[nodiscard]] const PcieTraffic& pcie_of(Placement placement) const noexcept {
+    return pcie[static_cast<std::size_t>(placement)];
+  }
 };
 
 /// Loss after the output projection; means over decode steps.
@@ -321,7 +292,9 @@ struct RetrievalResult {
   std::vector<RetrievalStep> steps;
   RetrievalFigures summary;  ///< means over the touched layers; traffic is their sum
   ProjectedLoss loss;        ///< means over the touched layers
-  PcieTraffic pcie;          ///< summary.fetch or summary.cpu_attention, as options.placement says
+  PcieTraffic pcie;          ///< the summary's, of options.placement
+  /// Where decode steps ran on a backend (replay_decode); absent from a replay alone.
+  std::optional<DecodeReport> decode;
   std::vector<std::string> warnings;
 };
 
@@ -339,8 +312,6 @@ struct RetrievalResult {
 [[nodiscard]] std::string_view name_of(RetrievalScorer scorer) noexcept;
 /// exact, wrope.
 [[nodiscard]] std::string_view name_of(FinalAttention attention) noexcept;
-/// fetch, cpu-attention.
-[[nodiscard]] std::string_view name_of(Placement placement) noexcept;
 /// uniform, adaptive.
 [[nodiscard]] std::string_view name_of(RetrievalBudget budget) noexcept;
 /// lru, lfu.
@@ -350,7 +321,6 @@ struct RetrievalResult {
 /// Inverses of name_of. Throw Error(kUsage) listing the supported names.
 [[nodiscard]] RetrievalScorer retrieval_scorer_from_name(std::string_view name);
 [[nodiscard]] FinalAttention final_attention_from_name(std::string_view name);
-[[nodiscard]] Placement placement_from_name(std::string_view name);
 [[nodiscard]] RetrievalBudget retrieval_budget_from_name(std::string_view name);
 [[nodiscard]] HotPolicy hot_policy_from_name(std::string_view name);
 [[nodiscard]] traces::DType codebook_dtype_from_name(std::string_view name);
