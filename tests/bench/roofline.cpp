@@ -4,13 +4,18 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <latch>
 #include <map>
+#include <numeric>
+#include <random>
+#include <span>
 #include <string_view>
 #include <thread>
 #include <vector>
 
 #include "kvsieve/kernels/instruction_set.h"
+#include "kvsieve/kernels/row_memory.h"
 
 namespace kvsieve::bench {
 namespace {
@@ -26,6 +31,25 @@ volatile std::int64_t g_integer_sink;
 // Chains of multiply-adds that hide the latency (4 cycles, 2 a cycle) and fit the registers.
 constexpr int kChains = 12;
 constexpr std::int64_t kReadUnroll = 8;
+constexpr std::int64_t kCacheLine = 64;
+
+// Of the rows there are, as many are read as a retrieval selects.
+constexpr std::int64_t kRowsAStride = 16;
+// Rows that lie between the prefetch and the reading of a row; which is best depends on the
+// machine.
+constexpr std::int64_t kDistances[] = {8, 16, 32};
+
+/// Rows to read in their order.
+struct RowReads {
+  const std::byte* base;
+  std::span<const std::int32_t> rows;
+  std::int64_t row_bytes;
+  std::int64_t distance;
+
+  [[nodiscard]] const std::byte* row(std::int64_t i) const {
+    return base + rows[static_cast<std::size_t>(i)] * row_bytes;
+  }
+};
 
 // One function body an instruction set: GCC lowers vector types before it inlines, so that a
 // template could not carry the target in.
@@ -71,6 +95,31 @@ constexpr std::int64_t kReadUnroll = 8;
     for (int lane = 0; lane < (bytes) / 8; ++lane) {                                \
       g_integer_sink = total[lane];                                                 \
     }                                                                               \
+  }                                                                                 \
+                                                                                    \
+  target_attribute void gather_##isa(const RowReads& reads) {                       \
+    Integers_##isa sums[kReadUnroll] = {};                                          \
+    const auto count = static_cast<std::int64_t>(reads.rows.size());                \
+    for (std::int64_t i = 0; i < count; ++i) {                                      \
+      if (i + reads.distance < count) {                                             \
+        const std::byte* ahead = reads.row(i + reads.distance);                     \
+        for (std::int64_t at = 0; at < reads.row_bytes; at += kCacheLine) {         \
+          __builtin_prefetch(ahead + at);                                           \
+        }                                                                           \
+      }                                                                             \
+      const auto* vectors = reinterpret_cast<const Integers_##isa*>(reads.row(i));  \
+      const std::int64_t vector_count = reads.row_bytes / (bytes);                  \
+      for (std::int64_t v = 0; v < vector_count; ++v) {                             \
+        sums[v % kReadUnroll] += vectors[v];                                        \
+      }                                                                             \
+    }                                                                               \
+    Integers_##isa total{};                                                         \
+    for (const Integers_##isa& sum : sums) {                                        \
+      total += sum;                                                                 \
+    }                                                                               \
+    for (int lane = 0; lane < (bytes) / 8; ++lane) {                                \
+      g_integer_sink = total[lane];                                                 \
+    }                                                                               \
   }
 
 #if defined(__x86_64__)
@@ -83,19 +132,20 @@ KVSIEVE_BENCH_LOOPS(baseline, , 16)
 struct Loops {
   double (*fma)(std::int64_t rounds);
   void (*read)(const std::int64_t* words, std::int64_t count);
+  void (*gather)(const RowReads& reads);
 };
 
 Loops loops() {
 #if defined(__x86_64__)
   const std::string_view isa = kernels::instruction_set();
   if (isa.starts_with("avx512")) {
-    return {fma_avx512, read_avx512};
+    return {fma_avx512, read_avx512, gather_avx512};
   }
   if (isa == "avx2") {
-    return {fma_avx2, read_avx2};
+    return {fma_avx2, read_avx2, gather_avx2};
   }
 #endif
-  return {fma_baseline, read_baseline};
+  return {fma_baseline, read_baseline, gather_baseline};
 }
 
 /// Seconds of the quickest of several runs of body(thread) on all threads at once, from the first
@@ -128,7 +178,9 @@ double best_seconds(int threads, const std::function<void(int)>& body) {
   return best;
 }
 
-Roofline measure(int threads) {
+}  // namespace
+
+Roofline measure_roofline(int threads) {
   const Loops chosen = loops();
   Roofline limits;
   std::vector<double> operations(static_cast<std::size_t>(threads));
@@ -153,13 +205,44 @@ Roofline measure(int threads) {
   return limits;
 }
 
-}  // namespace
+double measure_row_reads(int threads, std::int64_t row_bytes) {
+  const Loops chosen = loops();
+  const std::int64_t rows = kReadBytes / row_bytes;
+  // A thread's memory, and the lists that it goes through, each once: the last-level cache may hold
+  // one of them.
+  struct Reader {
+    kernels::RowMemory memory{static_cast<std::size_t>(kReadBytes)};
+    std::vector<std::vector<std::int32_t>> lists;
+    std::size_t turn = 0;
+  };
+  std::vector<Reader> readers(static_cast<std::size_t>(threads));
+  std::mt19937 generator(1);
+  std::vector<std::int32_t> all(static_cast<std::size_t>(rows));
+  std::iota(all.begin(), all.end(), 0);
+  for (Reader& reader : readers) {
+    std::fill_n(reader.memory.data(), kReadBytes, std::byte{1});
+    for (std::size_t i = 0; i < std::size(kDistances) * kRepetitions; ++i) {
+      std::sample(all.begin(), all.end(), std::back_inserter(reader.lists.emplace_back()),
+                  rows / kRowsAStride, generator);
+    }
+  }
+  double least = 0.0;
+  for (const std::int64_t distance : kDistances) {
+    const double seconds = best_seconds(threads, [&](int thread) {
+      Reader& reader = readers[static_cast<std::size_t>(thread)];
+      chosen.gather({reader.memory.data(), reader.lists[reader.turn++], row_bytes, distance});
+    });
+    least = least == 0.0 ? seconds : std::min(least, seconds);
+  }
+  return static_cast<double>(threads * (rows / kRowsAStride) * row_bytes) / least;
+}
 
 const Roofline& roofline(int threads) {
   static std::map<int, Roofline> measured;
   const auto found = measured.find(threads);
-  return found != measured.end() ? found->second
-                                 : measured.emplace(threads, measure(threads)).first->second;
+  return found != measured.end()
+             ? found->second
+             : measured.emplace(threads, measure_roofline(threads)).first->second;
 }
 
 void report_work(benchmark::State& state, const kernels::Work& work, int threads) {

@@ -5,6 +5,8 @@
 #include <benchmark/benchmark.h>
 #include <tbb/task_arena.h>
 
+#include <cstdint>
+
 #include "kvsieve/kernels/work.h"
 
 namespace kvsieve::bench {
@@ -15,8 +17,18 @@ struct Roofline {
   double flops_per_second = 0.0;       ///< fp32 multiply-adds in registers, each two operations
 };
 
-/// The limits with `threads` threads, 1 or more. Measured by the first call a thread count (about
-/// half a second), with the widest vectors that the CPU backend itself would use here.
+/// The limits with `threads` threads, 1 or more, as they are now: of a machine that others use too
+/// they change. Takes about half a second, with the widest vectors that the CPU backend itself
+/// would use here.
+[[nodiscard]] Roofline measure_roofline(int threads);
+
+/// Bytes a second that `threads` threads read of rows at ascending random places, a sixteenth of
+/// 256 MiB each, and do nothing with: what attention over selected rows can reach at most. Each row
+/// is prefetched whole, as far ahead as serves best, in huge pages where the system grants them.
+/// @param row_bytes a multiple of 64
+[[nodiscard]] double measure_row_reads(int threads, std::int64_t row_bytes);
+
+/// The limits, measured by the first call a thread count.
 [[nodiscard]] const Roofline& roofline(int threads);
 
 /// Adds the counters bytes/s, FLOP/s, and their shares of the roofline. The share of the bandwidth

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <type_traits>
 
 #include "kernels/a2ats/a2ats_reference.h"
 #include "kernels/attention/case_table.h"
@@ -335,6 +336,14 @@ TEST(TokenRetrieval, NamesWhatItDoesNotSupport) {
                                   0),
                         nullptr);
   EXPECT_THROW(retrieve_tokens(args), Error);
+}
+
+// The release gathers with indices of 64 bits repeated for every query head.
+TEST(TokenRetrieval, Defect05_CodesTakeTwoBytesAndAreSharedByTheGroup) {
+  constexpr Work kLong = token_retrieval_work(8, 8, 4, 4096, 128, 3932, 131072, 0);
+  constexpr Work kShort = token_retrieval_work(8, 8, 4, 4096, 128, 3932, 0, 0);
+  static_assert(kLong.bytes_read - kShort.bytes_read == 8 * 131072 * 2);
+  static_assert(std::is_same_v<decltype(TokenRetrievalArgs::codes), const std::uint16_t*>);
 }
 
 // The release ships a mask of Hkv T bytes a layer; a list has four bytes a selected token.

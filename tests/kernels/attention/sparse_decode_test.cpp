@@ -117,7 +117,6 @@ TEST(SparseDecodeOnCpu, T26_AllRowsInAnyOrderEqualDenseAttention) {
 
 TEST(SparseDecodeOnCpu, TheOrderOfAListChangesOnlyTheRounding) {
   SparseProblem problem({.counts = {1500}, .group = 3, .order = ListOrder::kShuffled});
-  sparse_decode(problem.args());
   const SparseReference reference = sparse_decode_reference(problem.args());
   std::sort(problem.lists.begin(), problem.lists.begin() + 1500);
   sparse_decode(problem.args());
@@ -240,6 +239,16 @@ TEST(SparseDecodeWork, CountsRowsOnceAndTheirNumbers) {
   static_assert(kWork.bytes_read == 10 * (256 + 4) + 2 * (4 * 64 * 4 + 4));
   static_assert(kWork.bytes_written == 2 * 4 * 65 * 4);
   static_assert(kWork.flops == 10 * 4 * (4 * 64 + 1));
+}
+
+// The release keeps the host's rows in fp32.
+TEST(SparseDecodeWork, Defect07_HostRowsKeepTheirTwoBytes) {
+  SparseProblem problem({.counts = {40}, .head_dim = 128, .dtype = traces::DType::kBF16});
+  EXPECT_EQ(static_cast<std::int64_t>(problem.rows.size()),
+            problem.segment_rows * row_bytes(128, 2));
+  const SparseDecodeArgs args = problem.args();
+  sparse_decode(args);  // straight from them
+  expect_close(problem, sparse_decode_reference(args));
 }
 
 TEST(SparseCases, AreFewAndCoverEmptySegments) {
