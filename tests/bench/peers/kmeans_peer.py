@@ -8,7 +8,7 @@ Needs faiss-cpu (1.15.1) and numpy in the interpreter that runs it. Any other lo
 falls on both sides: the two take turns, round after round, and the ratios are those of the medians.
 
 Both run `--iterations` of Lloyd's algorithm, 2 threads, C = 4,096, from the same initial centroids
-(rows of the points, drawn with a fixed seed), on all points (faiss is told not to take a sample).
+(distinct rows of the points, drawn with a fixed seed), on all points (faiss is told not to take a sample).
 KVSieve assigns once more after the last update, which is on its clock; so are its choice of axes and
 the encoding of the points. faiss gets its flat index, as its own k-means does.
 
@@ -18,7 +18,7 @@ captured
     rotated to the distance 2048. A set is one KV head of one layer, all traces together; `sets` of
     them, each whitened on its own, make up the points: 1 where the traces are long enough, as in real
     training, more where they are not. d = 128 with a model of d = 64 is two KV heads side by side,
-    quantised together.
+    quantised together; where such pairs are too few, pairs that share a head make up the rest.
 Gaussian
     Independent standard normal numbers: no structure to make use of.
 
@@ -89,11 +89,12 @@ def captured(library, paths, n, d):
     # The middle of the model first: its layers retrieve, the outermost ones are unlike the others.
     layers.sort(key=lambda layer: abs(layer - model["layers"] // 2))
     sets, rows = [], 0
-    for layer in layers:
-        for head in range(0, model["kv_heads"] - heads + 1, heads):
-            if rows < n:
-                sets.append(whitened_set(library, paths, layer, head, heads))
-                rows += len(sets[-1])
+    for disjoint in (True, False):  # sets that share a head come last
+        for layer in layers:
+            for head in range(model["kv_heads"] - heads + 1):
+                if rows < n and (head % heads == 0) == disjoint:
+                    sets.append(whitened_set(library, paths, layer, head, heads))
+                    rows += len(sets[-1])
     if rows < n:
         return None, 0
     points = np.concatenate(sets)
@@ -154,7 +155,9 @@ def seconds(action):
 
 def compare(library, points, iterations, threads, rounds):
     n = len(points)
-    initial = points[np.sort(np.random.default_rng(1).permutation(n)[:CLUSTERS])].copy()
+    rows = points[np.random.default_rng(1).permutation(n)]
+    distinct = np.sort(np.unique(rows, axis=0, return_index=True)[1])
+    initial = np.ascontiguousarray(rows[distinct[:CLUSTERS]])
     peer = Peer(points, initial, iterations, threads)
     ours = Ours(library, points, initial, iterations, threads)
     times = {"peer": [], "ours": []}
@@ -174,6 +177,8 @@ def main():
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds a case (default 3)")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--points", nargs="+", default=["captured", "Gaussian"],
+                        choices=["captured", "Gaussian"], help="default both")
     parser.add_argument("--quick", action="store_true", help="32768 points only")
     options = parser.parse_args()
     library = load_library(options.library)
@@ -184,7 +189,7 @@ def main():
           f"{options.rounds} rounds in s")
     print(f"{'points':>9} {'sets':>4} {'n':>7} {'d':>4} | {'faiss':>8} {'KVSieve':>8} {'ratio':>6} "
           f"{'rounds':>13} | {'first':>9} {'objective':>9}   load")
-    for kind in ("captured", "Gaussian"):
+    for kind in options.points:
         for n in (32768,) if options.quick else (32768, 131072):
             for d in (64, 128):
                 points, sets = (gaussian(n, d), 1) if kind == "Gaussian" else captured(

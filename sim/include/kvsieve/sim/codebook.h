@@ -136,7 +136,7 @@ class Codebook {
 /// clustered, captured prompt queries weigh the error. Layers with a sliding window are left out.
 /// Few queries (under 16 d rows a group) are named in the result's warnings. Memory is bounded by
 /// one KV head plus the codebook. Bits depend on the options and traces alone, not on the number of
-/// threads or the instruction set of k-means. `progress` is called after every k-means iteration, a
+/// threads. `progress` is called after every k-means iteration, a
 /// head counting as many as it may take; what it throws ends the training.
 /// Throws Error(kBadInput) if the models differ, values are not finite, or a query-aware
 /// codebook finds no captured prompt query; Error(kUsage) for options out of range.
