@@ -23,6 +23,35 @@ RUNS = {
 }
 
 
+# One layer, few codewords and few tokens a step keep the executor's share short.
+RETRIEVAL = ("--method", "a2ats", "--layers", "12", "--codewords", "64", "--top", "1%")
+RETRIEVAL_RUNS = {
+    "cpu-attention": ("--placement", "cpu-attention"),
+    "fetch-dma": ("--placement", "fetch-dma", "--schedule", "overlapped"),
+    "fetch-kernel": ("--placement", "fetch-kernel", "--selection", "scores"),
+    "fetch-hot-buffer": ("--placement", "fetch-hot-buffer", "--hot-buffer", "64", "--hot-policy",
+                         "lfu"),
+}
+
+
+@functools.lru_cache(maxsize=None)
+def retrieval(backend, name):
+    words = (() if backend == "cpu" and name == "replay" else
+             ("--backend", backend, *RETRIEVAL_RUNS[name],
+              *(("--latency",) if backend == "cpu" else ())))
+    outcome = run("run", SAMPLE, "--format", "json", "--quiet", *RETRIEVAL, *words, timeout=500)
+    if outcome.code != OK:
+        raise AssertionError(f"{name} on {backend}: {outcome.stderr}")
+    return outcome.json
+
+
+def retrieved(run_document):
+    """What follows from the tokens that each head retrieved at each step."""
+    return [(head["head"], step["union_tokens"], step["recall"], step["captured_mass"])
+            for layer in run_document["layers"] for head in layer["heads"]
+            for step in head["steps"]]
+
+
 @functools.lru_cache(maxsize=None)
 def document(backend, name):
     outcome = run("run", SAMPLE, "--format", "json", "--quiet", "--backend", backend, *RUNS[name],
@@ -70,9 +99,9 @@ class SimtTest(CliTest):
     def test_the_document_names_the_backend(self):
         self.assertEqual(document("simt", "tova")["backend"], "simt")
 
-    def test_retrieval_has_no_device_replay(self):
-        outcome = self.fail_with(MISSING, "cpu backend only", "run", SAMPLE, "--method",
-                                 "exact-topk", "--backend", "simt")
+    def test_only_the_methods_with_codes_have_decode_steps(self):
+        outcome = self.fail_with(MISSING, "the method exact-topk has no decode step", "run", SAMPLE,
+                                 "--method", "exact-topk", "--backend", "simt")
         self.assertEqual(outcome.stdout, "")
 
     def test_a_head_size_without_a_kernel_is_named_with_those_that_have_one(self):
@@ -80,6 +109,64 @@ class SimtTest(CliTest):
         outcome = self.fail_with(USAGE, "head size 48", "run", trace, "--method", "snapkv",
                                  "--backend", "simt")
         self.assertIn("64, 80, 96, 128, 256", outcome.stderr)
+
+
+class DecodeStepTest(CliTest):
+    """A2ATS's decode steps on the cpu and simt backends, in every placement."""
+
+    def test_backends_retrieve_what_the_replay_retrieves(self):
+        expected = retrieved(retrieval("cpu", "replay"))
+        for name in RETRIEVAL_RUNS:
+            for backend in ("cpu", "simt"):
+                with self.subTest(run=name, backend=backend):
+                    found = retrieval(backend, name)
+                    self.assertEqual(found["backend"], backend)
+                    self.assertEqual(retrieved(found), expected)
+                    # The trace's F16 rounds queries, keys, values and partial results.
+                    self.assertLess(found["decode"]["output_deviation"], 2e-2)
+
+    def test_the_executor_counts_what_the_ledger_says_and_measures_no_time(self):
+        for name in RETRIEVAL_RUNS:
+            with self.subTest(run=name):
+                found = retrieval("simt", name)
+                decode = found["decode"]
+                self.assertNotIn("latency", decode)
+                counted, ledger = dict(decode["bus_per_step"]), dict(decode["ledger_per_step"])
+                self.assertEqual(counted.pop("origin"), "counted")
+                self.assertEqual(ledger.pop("origin"), "modelled")
+                self.assertEqual(counted, ledger)
+                self.assertAlmostEqual(counted["to_gpu_bytes"] + counted["to_host_bytes"],
+                                       found["summary"]["pcie_bytes_per_step"], places=3)
+
+    def test_the_cpu_measures_its_stages_and_moves_nothing(self):
+        decode = retrieval("cpu", "cpu-attention")["decode"]
+        self.assertNotIn("bus_per_step", decode)
+        self.assertEqual(decode["latency"]["origin"], "measured")
+        stages = {stage["stage"]: stage["mean_us"] for stage in decode["latency"]["stages"]}
+        self.assertEqual(set(stages), {"rotate", "encode", "topk", "append", "cpu-attention",
+                                       "resident-attention", "merge"})
+        self.assertLessEqual(sum(stages.values()), decode["latency"]["step_us"] * 1.0001)
+
+    def test_overlapped_steps_decode_two_sequences(self):
+        self.assertEqual(retrieval("simt", "fetch-dma")["decode"]["sequences"], 2)
+        self.assertEqual(retrieval("simt", "cpu-attention")["decode"]["sequences"], 1)
+
+    def test_the_table_shows_the_stages(self):
+        text = self.succeed("run", SAMPLE, *RETRIEVAL, "--latency", "--placement",
+                            "cpu-attention").stdout
+        for word in ("decode steps on cpu, serial", "us a step (measured)", "cpu-attention",
+                     "of the replay's"):
+            self.assertIn(word, text)
+
+    def test_options_that_do_not_fit_are_named(self):
+        words = ("run", SAMPLE, "--method", "a2ats")
+        self.fail_with(USAGE, "needs a hot buffer", *words, "--placement", "fetch-hot-buffer")
+        self.fail_with(USAGE, "--schedule does not apply without decode steps", *words,
+                       "--schedule", "overlapped")
+        self.fail_with(USAGE, "--selection 'all' is unknown", *words, "--selection", "all")
+        self.fail_with(USAGE, "--placement 'fetch' is unknown", *words, "--placement", "fetch")
+        self.fail_with(USAGE, "--latency does not apply to the method snapkv", "run", SAMPLE,
+                       "--method", "snapkv", "--latency")
 
 
 class CudaTest(CliTest):
