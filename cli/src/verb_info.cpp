@@ -80,6 +80,7 @@ ordered_json codebook_info(const std::string& path, const sim::Codebook& codeboo
           {"codebook_kind", sim::name_of(info.kind)},
           {"moment", sim::name_of(info.moment)},
           {"codewords", info.codewords},
+          {"seeding", sim::name_of(info.seeding)},
           {"wrope_distance", info.distance},
           {"layers", layers},
           {"calibration_traces", traces},

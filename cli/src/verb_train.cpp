@@ -17,11 +17,10 @@ namespace kvsieve::cli {
 namespace {
 
 nlohmann::ordered_json to_json(const std::string& path, const sim::Codebook& codebook) {
-  nlohmann::ordered_json json = {{"schema", "kvsieve.training/1"},
-                                 {"codebook", path},
-                                 {"codewords", codebook.info().codewords},
-                                 {"warnings", codebook.info().warnings},
-                                 {"heads", nlohmann::ordered_json::array()}};
+  nlohmann::ordered_json json = {
+      {"schema", "kvsieve.training/1"},         {"codebook", path},
+      {"codewords", codebook.info().codewords}, {"seeding", sim::name_of(codebook.info().seeding)},
+      {"warnings", codebook.info().warnings},   {"heads", nlohmann::ordered_json::array()}};
   for (const sim::CodebookLayer& layer : codebook.layers()) {
     for (std::size_t head = 0; head < layer.heads.size(); ++head) {
       const sim::CalibrationRecord& record = layer.heads[head];
@@ -47,6 +46,7 @@ int run_train(const std::vector<std::string>& words) {
   std::string output;
   std::string kind = "query-aware";
   std::string moment = "wrope";
+  std::string seeding = "plus-plus";
   std::string layers = "all";
   std::string format = "table";
   bool force = false;
@@ -71,7 +71,9 @@ int run_train(const std::vector<std::string>& words) {
       "on the norm of the codewords' move")(
       "wrope-distance", po::value(&options.distance)->default_value(options.distance), "b")(
       "layers", po::value(&layers)->default_value(layers), "model layers, e.g. 0,4,8-11, or all")(
-      "seed", po::value(&options.seed)->default_value(0), "of the k-means++ seeding")(
+      "seeding", po::value(&seeding)->default_value(seeding),
+      "k-means++ among all keys (plus-plus) or among 4 a codeword (sampled)")(
+      "seed", po::value(&options.seed)->default_value(0), "of the seeding")(
       "format", po::value(&format)->default_value(format), "table, json, csv or md")(
       "force", po::bool_switch(&force), "replace an existing file");
   arguments.positional("trace", -1);
@@ -90,6 +92,7 @@ int run_train(const std::vector<std::string>& words) {
   }
   options.kind = sim::codebook_kind_from_name(kind);
   options.moment = sim::moment_queries_from_name(moment);
+  options.seeding = sim::codebook_seeding_from_name(seeding);
   Table table({"layer", "kv_head", "rows", "query_rows", "iterations", "objective", "dead_codes",
                "reseeded", "condition_number"});
   if (format != "json") {

@@ -4,9 +4,11 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
+#include <string_view>
 
+#include "a2ats/centroid_screen.h"
 #include "a2ats/kmeans_seeds.h"
-#include "a2ats/nearest_codeword.h"
 #include "a2ats/squared_distance.h"
 #include "exec/cpu/parallel.h"
 #include "kvsieve/kernels/codebook_training.h"
@@ -15,9 +17,17 @@
 namespace kvsieve::kernels {
 namespace {
 
-constexpr std::int64_t kPointsPerBlock = 128;
 constexpr std::int64_t kClustersPerBlock = 8;
 constexpr std::int64_t kMaxClusters = 65536;  // codes are 16 bits wide
+
+void check_finite(MatrixView<const float> rows, std::string_view what) {
+  for (std::int64_t i = 0; i < rows.rows; ++i) {
+    const auto row = rows.row(i);
+    if (!std::all_of(row.begin(), row.end(), [](float x) { return std::isfinite(x); })) {
+      throw Error(ErrorKind::kBadInput, fmt::format("{} {} is not finite", what, i));
+    }
+  }
+}
 
 void check(MatrixView<const float> points, const KMeansOptions& options) {
   if (options.clusters < 1 || options.clusters > kMaxClusters) {
@@ -30,14 +40,18 @@ void check(MatrixView<const float> points, const KMeansOptions& options) {
                             "more, not {} and {}",
                             options.max_iterations, options.tolerance));
   }
+  if (options.initial.data != nullptr &&
+      (options.initial.rows != options.clusters || options.initial.cols != points.cols)) {
+    throw Error(ErrorKind::kUsage, fmt::format("initial centroids are [{}, {}], expected [{}, {}]",
+                                               options.initial.rows, options.initial.cols,
+                                               options.clusters, points.cols));
+  }
   if (points.rows < 1) {
     throw Error(ErrorKind::kBadInput, "there are no calibration keys");
   }
-  for (std::int64_t i = 0; i < points.rows; ++i) {
-    const auto row = points.row(i);
-    if (!std::all_of(row.begin(), row.end(), [](float x) { return std::isfinite(x); })) {
-      throw Error(ErrorKind::kBadInput, fmt::format("calibration key {} is not finite", i));
-    }
+  check_finite(points, "calibration key");
+  if (options.initial.data != nullptr) {
+    check_finite(options.initial, "initial centroid");
   }
 }
 
@@ -48,19 +62,16 @@ class Lloyd {
       : m_points(points),
         m_options(options),
         m_clusters(options.clusters),
-        m_distances(static_cast<std::size_t>(points.rows)),
+        m_distances(static_cast<std::size_t>(points.rows), std::numeric_limits<double>::infinity()),
         m_counts(static_cast<std::size_t>(options.clusters)),
         m_order(static_cast<std::size_t>(points.rows)),
-        m_first_member(static_cast<std::size_t>(options.clusters) + 1) {
-    const std::vector<std::int64_t> seeds = choose_seeds(points, options.clusters, options.seed);
-    const auto d = static_cast<std::size_t>(points.cols);
-    m_result.centroids.resize(static_cast<std::size_t>(m_clusters) * d);
-    for (std::int64_t c = 0; c < m_clusters; ++c) {
-      const auto seed = points.row(seeds[static_cast<std::size_t>(c)]);
-      std::copy(seed.begin(), seed.end(), centroid(c).begin());
-    }
+        m_first_member(static_cast<std::size_t>(options.clusters) + 1),
+        m_moves(static_cast<std::size_t>(options.clusters), 0.0),
+        m_summed_labels(static_cast<std::size_t>(points.rows), -1) {
+    m_result.centroids = first_centroids();
     m_result.means.assign(m_result.centroids.begin(), m_result.centroids.end());
     m_result.labels.assign(static_cast<std::size_t>(points.rows), -1);
+    m_screen.emplace(points, centroids());
   }
 
   KMeansResult run() {
@@ -76,47 +87,82 @@ class Lloyd {
   }
 
  private:
+  [[nodiscard]] MatrixView<const float> centroids() const {
+    return {m_result.centroids.data(), m_clusters, m_points.cols};
+  }
   [[nodiscard]] std::span<float> centroid(std::int64_t c) {
     return MatrixView<float>(m_result.centroids.data(), m_clusters, m_points.cols).row(c);
   }
-  [[nodiscard]] double distance(std::int64_t point, std::int64_t cluster) {
-    return squared_distance<double>(m_points.row(point), centroid(cluster));
+  [[nodiscard]] double distance(std::int64_t point, std::int64_t cluster) const {
+    return squared_distance<double>(m_points.row(point), centroids().row(cluster));
+  }
+  void report() const {
+    if (m_options.progress) {
+      m_options.progress(m_result.iterations);
+    }
+  }
+
+  [[nodiscard]] std::vector<float> first_centroids() const {
+    std::vector<float> rows;
+    rows.reserve(static_cast<std::size_t>(m_clusters * m_points.cols));
+    const auto add = [&](std::span<const float> row) {
+      rows.insert(rows.end(), row.begin(), row.end());
+    };
+    if (m_options.initial.data != nullptr) {
+      for (std::int64_t c = 0; c < m_clusters; ++c) {
+        add(m_options.initial.row(c));
+      }
+      return rows;
+    }
+    for (const std::int64_t row :
+         choose_seeds(m_points, m_clusters, m_options.seed, m_options.seeding, [&] { report(); })) {
+      add(m_points.row(row));
+    }
+    return rows;
   }
 
   /// Labels, distances, counts and objective for the current centroids.
   void assign() {
-    m_nearest.pack({m_result.centroids.data(), m_clusters, m_points.cols});
-    parallel_blocks(m_points.rows, kPointsPerBlock, [&](std::int64_t first, std::int64_t last) {
-      std::int32_t nearest[kPointsPerBlock];
-      float scratch[kPointsPerBlock];
-      const auto count = static_cast<std::size_t>(last - first);
-      m_nearest.find(m_points.rows_from(first, last - first), {nearest, count}, {scratch, count});
-      for (std::int64_t i = first; i < last; ++i) {
-        assign_point(i, nearest[i - first]);
-      }
-    });
+    m_screen->place(centroids(), m_moves);
+    parallel_blocks(m_points.rows, kScreenRows,
+                    [&](std::int64_t first, std::int64_t last) { assign_block(first, last); });
     std::fill(m_counts.begin(), m_counts.end(), 0);
     for (const std::int32_t label : m_result.labels) {
       ++m_counts[static_cast<std::size_t>(label)];
     }
     m_result.objective.push_back(std::accumulate(m_distances.begin(), m_distances.end(), 0.0) /
                                  static_cast<double>(m_points.rows));
+    report();
   }
 
-  /// fp32 picks the candidate, double precision decides: without that, two centroids at nearly the
-  /// same distance could swap points for ever and the objective could rise by a rounding error.
-  void assign_point(std::int64_t i, std::int32_t candidate) {
-    std::int32_t& label = m_result.labels[static_cast<std::size_t>(i)];
-    double& best = m_distances[static_cast<std::size_t>(i)];
-    const double found = distance(i, candidate);
-    if (label >= 0 && label != candidate) {
-      best = distance(i, label);
-      if (best <= found) {
-        return;
+  void assign_block(std::int64_t first, std::int64_t last) {
+    for (std::int64_t i = first; i < last; ++i) {
+      const std::int32_t label = m_result.labels[static_cast<std::size_t>(i)];
+      // A centroid that has not moved is as far away as it was.
+      if (label >= 0 && m_moves[static_cast<std::size_t>(label)] > 0.0) {
+        m_distances[static_cast<std::size_t>(i)] = distance(i, label);
       }
     }
-    label = candidate;
-    best = found;
+    thread_local std::vector<CentroidScreen::Candidate> candidates;
+    candidates.clear();
+    const auto count = static_cast<std::size_t>(last - first);
+    m_screen->find(first, last, {m_distances.data() + first, count}, candidates);
+    std::int32_t labels[kScreenRows];
+    std::copy_n(m_result.labels.begin() + first, count, labels);
+    for (const auto& [point, cluster] : candidates) {
+      std::int32_t& label = m_result.labels[static_cast<std::size_t>(point)];
+      if (label == cluster) {
+        continue;
+      }
+      // At equal distance the point stays, and a point that goes takes the lowest index.
+      const bool stays = label == labels[point - first] && label >= 0;
+      const double found = distance(point, cluster);
+      double& best = m_distances[static_cast<std::size_t>(point)];
+      if (found < best || (found == best && !stays && cluster < label)) {
+        label = cluster;
+        best = found;
+      }
+    }
   }
 
   /// Gives each empty cluster the worst served point that is not alone in its cluster.
@@ -161,15 +207,26 @@ class Lloyd {
   double update() {
     std::inclusive_scan(m_counts.begin(), m_counts.end(), m_first_member.begin() + 1);
     std::vector<std::int64_t> next(m_first_member.begin(), m_first_member.end() - 1);
+    std::vector<char> changed(static_cast<std::size_t>(m_clusters), 0);
     for (std::int64_t i = 0; i < m_points.rows; ++i) {
-      const auto label = static_cast<std::size_t>(m_result.labels[static_cast<std::size_t>(i)]);
-      m_order[static_cast<std::size_t>(next[label]++)] = i;
+      const std::int32_t label = m_result.labels[static_cast<std::size_t>(i)];
+      m_order[static_cast<std::size_t>(next[static_cast<std::size_t>(label)]++)] = i;
+      std::int32_t& before = m_summed_labels[static_cast<std::size_t>(i)];
+      if (before != label) {
+        changed[static_cast<std::size_t>(label)] = 1;
+        if (before >= 0) {
+          changed[static_cast<std::size_t>(before)] = 1;
+        }
+        before = label;
+      }
     }
     m_moves.assign(static_cast<std::size_t>(m_clusters), 0.0);
     // A cluster is summed by one thread in the order of its points, so no partial sums are needed.
+    // The same members have the same mean as before.
     parallel_blocks(m_clusters, kClustersPerBlock, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t c = first; c < last; ++c) {
-        if (m_counts[static_cast<std::size_t>(c)] > 0) {
+        if (m_counts[static_cast<std::size_t>(c)] > 0 &&
+            changed[static_cast<std::size_t>(c)] != 0) {
           move_centroid(c);
         }
       }
@@ -202,12 +259,13 @@ class Lloyd {
   MatrixView<const float> m_points;
   const KMeansOptions& m_options;
   std::int64_t m_clusters;
-  NearestCodeword m_nearest;
-  std::vector<double> m_distances;           // [N] to the assigned centroid, squared
-  std::vector<std::int64_t> m_counts;        // [C]
-  std::vector<std::int64_t> m_order;         // [N] points by cluster, ascending inside one
-  std::vector<std::int64_t> m_first_member;  // [C + 1] into m_order
-  std::vector<double> m_moves;               // [C] squared move of a centroid
+  std::optional<CentroidScreen> m_screen;
+  std::vector<double> m_distances;            // [N] to the assigned centroid, squared
+  std::vector<std::int64_t> m_counts;         // [C]
+  std::vector<std::int64_t> m_order;          // [N] points by cluster, ascending inside one
+  std::vector<std::int64_t> m_first_member;   // [C + 1] into m_order
+  std::vector<double> m_moves;                // [C] squared move of a centroid
+  std::vector<std::int32_t> m_summed_labels;  // [N] at the last update
   KMeansResult m_result;
 };
 

@@ -17,6 +17,9 @@ constexpr NamedValues<CodebookKind, 2> kKinds{
     {{{"plain", CodebookKind::kPlain}, {"query-aware", CodebookKind::kQueryAware}}}};
 constexpr NamedValues<MomentQueries, 2> kMoments{
     "moment", {{{"wrope", MomentQueries::kWrope}, {"rope", MomentQueries::kRope}}}};
+constexpr NamedValues<CodebookSeeding, 2> kSeedings{
+    "seeding",
+    {{{"plus-plus", CodebookSeeding::kPlusPlus}, {"sampled", CodebookSeeding::kSampled}}}};
 
 }  // namespace
 
@@ -102,11 +105,17 @@ std::string_view name_of(CodebookKind kind) noexcept {
 std::string_view name_of(MomentQueries moment) noexcept {
   return kMoments.name(moment);
 }
+std::string_view name_of(CodebookSeeding seeding) noexcept {
+  return kSeedings.name(seeding);
+}
 CodebookKind codebook_kind_from_name(std::string_view name) {
   return kKinds.value(name);
 }
 MomentQueries moment_queries_from_name(std::string_view name) {
   return kMoments.value(name);
+}
+CodebookSeeding codebook_seeding_from_name(std::string_view name) {
+  return kSeedings.value(name);
 }
 
 }  // namespace kvsieve::sim

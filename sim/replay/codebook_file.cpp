@@ -32,12 +32,13 @@ ordered_json to_json(const CalibrationRecord& record) {
 }
 
 ordered_json to_json(const CodebookInfo& info, std::span<const CodebookLayer> layers) {
-  ordered_json json = {{"model", to_json(info.model)},      {"kind", name_of(info.kind)},
-                       {"moment", name_of(info.moment)},    {"codewords", info.codewords},
-                       {"distance", info.distance},         {"max_iterations", info.max_iterations},
-                       {"tolerance", info.tolerance},       {"seed", info.seed},
-                       {"tool_version", info.tool_version}, {"traces", ordered_json::array()},
-                       {"warnings", info.warnings},         {"layers", ordered_json::array()}};
+  ordered_json json = {{"model", to_json(info.model)},     {"kind", name_of(info.kind)},
+                       {"moment", name_of(info.moment)},   {"codewords", info.codewords},
+                       {"distance", info.distance},        {"max_iterations", info.max_iterations},
+                       {"tolerance", info.tolerance},      {"seed", info.seed},
+                       {"seeding", name_of(info.seeding)}, {"tool_version", info.tool_version},
+                       {"traces", ordered_json::array()},  {"warnings", info.warnings},
+                       {"layers", ordered_json::array()}};
   for (const CalibrationTrace& trace : info.traces) {
     json["traces"].push_back({{"name", trace.name},
                               {"hash", trace.hash},
@@ -105,6 +106,13 @@ CodebookInfo info_from_json(const JsonFields& fields) {
     fields.fail("seed", "an integer of 0 or more");
   }
   fields.raw("seed").get_to(info.seed);
+  const std::string seeding =
+      fields.string_or("seeding", std::string(name_of(CodebookSeeding::kPlusPlus)));
+  if (seeding != name_of(CodebookSeeding::kPlusPlus) &&
+      seeding != name_of(CodebookSeeding::kSampled)) {
+    fields.fail("seeding", "plus-plus or sampled");
+  }
+  info.seeding = codebook_seeding_from_name(seeding);
   info.tool_version = fields.string("tool_version");
   for_objects(fields, "traces", "kvsieve", [&](const JsonFields& trace) {
     info.traces.push_back({trace.string("name"), trace.string("hash"),

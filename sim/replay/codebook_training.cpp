@@ -125,6 +125,7 @@ CodebookInfo describe_training(std::span<const traces::Trace* const> traces,
   info.max_iterations = options.max_iterations;
   info.tolerance = options.tolerance;
   info.seed = options.seed;
+  info.seeding = options.seeding;
   info.tool_version = version();
   for (const traces::Trace* trace : traces) {
     info.traces.push_back({trace->path().filename().string(), trace->hash(),
@@ -155,7 +156,8 @@ CodebookInfo describe_training(std::span<const traces::Trace* const> traces,
 }
 
 TrainedHead train_head(std::span<const traces::Trace* const> traces, std::int64_t layer,
-                       std::int64_t kv_head, const CodebookOptions& options) {
+                       std::int64_t kv_head, const CodebookOptions& options,
+                       const Progress& progress) {
   const traces::ModelShape& model = traces.front()->header().model;
   const std::int64_t d = model.head_dim;
   try {
@@ -173,12 +175,20 @@ TrainedHead train_head(std::span<const traces::Trace* const> traces, std::int64_
     }
     const std::vector<float> keys = load_keys(traces, layer, kv_head, d);
     const auto rows = static_cast<std::int64_t>(keys.size()) / d;
+    kernels::KMeansOptions kmeans{.clusters = options.codewords,
+                                  .max_iterations = options.max_iterations,
+                                  .tolerance = options.tolerance,
+                                  .seed = options.seed,
+                                  .seeding = options.seeding == CodebookSeeding::kSampled
+                                                 ? kernels::KMeansSeeding::kSampled
+                                                 : kernels::KMeansSeeding::kPlusPlus};
+    if (progress) {
+      kmeans.progress = [&](std::int64_t iteration) {
+        progress(static_cast<double>(iteration) / static_cast<double>(options.max_iterations));
+      };
+    }
     trained.codebook =
-        kernels::train_codebook(MatrixView<const float>(keys.data(), rows, d), factor,
-                                {.clusters = options.codewords,
-                                 .max_iterations = options.max_iterations,
-                                 .tolerance = options.tolerance,
-                                 .seed = options.seed});
+        kernels::train_codebook(MatrixView<const float>(keys.data(), rows, d), factor, kmeans);
     const kernels::KMeansResult& clustering = trained.codebook.clustering;
     trained.record.rows = rows;
     trained.record.iterations = clustering.iterations;
@@ -220,7 +230,12 @@ Codebook train_codebook(std::span<const traces::Trace* const> traces,
   for (const std::int64_t layer : layers) {
     builder.add_layer(layer);
     for (std::int64_t kv_head = 0; kv_head < heads; ++kv_head) {
-      TrainedHead trained = train_head(traces, layer, kv_head, resolved);
+      const auto progress_of_head = [&](double share) {
+        if (progress) {
+          progress((finished + share) / total);
+        }
+      };
+      TrainedHead trained = train_head(traces, layer, kv_head, resolved, progress_of_head);
       builder.set_head(kv_head, trained.codebook, std::move(trained.record));
       finished += 1.0;
       if (progress) {

@@ -20,10 +20,11 @@ struct TrainedHead {
 
 /// Trains KV head `kv_head` of model layer `layer`, which every trace has captured, on prompt keys
 /// and, if query-aware, the captured prompt queries. `options.codewords` is set. Errors name layer
-/// and head.
+/// and head. `progress` gets the share of the iterations that k-means may take; what it throws
+/// passes through.
 [[nodiscard]] TrainedHead train_head(std::span<const traces::Trace* const> traces,
                                      std::int64_t layer, std::int64_t kv_head,
-                                     const CodebookOptions& options);
+                                     const CodebookOptions& options, const Progress& progress = {});
 
 /// The description of a codebook trained from `traces` with `options`, codewords resolved, and
 /// warnings about thin calibration. Hashes the traces. Throws as train_codebook does for what can

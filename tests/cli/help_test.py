@@ -198,7 +198,8 @@ class UsageErrorTest(CliTest):
         trace = self.synth()
         for words in (["--codewords", "-1"], ["--iterations", "0"], ["--tolerance", "nan"],
                       ["--wrope-distance", "-1"], ["--kind", "fancy"], ["--moment", "flat"],
-                      ["--layers", "9"], ["--seed", "-1"], ["--format", "xml"]):
+                      ["--layers", "9"], ["--seed", "-1"], ["--seeding", "best"],
+                      ["--format", "xml"]):
             with self.subTest(words=words):
                 self.fail_with(USAGE, words[0].lstrip("-"), "train", trace, "--output",
                                self.folder / "c.kvcodebook", *words)

@@ -53,10 +53,11 @@ class InterruptTest(CliTest):
         output = self.folder / "result"
         self.interrupt("run", trace, "--method", "ada-snapkv", "--output", output,
                        "--threads", "1")
-        # Training looks up between KV heads, which small codebooks reach quickly.
+        # A run's training looks up between KV heads, which small codebooks reach quickly.
         self.interrupt("run", trace, "--method", "a2ats", "--output", output, "--threads", "1",
                        "--codewords", "64")
-        self.interrupt("train", trace, "--output", output, "--codewords", "64")
+        # `train` looks up within a KV head, too.
+        self.interrupt("train", trace, "--output", output, "--codewords", "4096", "--layers", "0")
 
     def test_a_second_interrupt_kills(self):
         process = self.start("synth", self.folder / "big.kvtrace", "--prompt-tokens", "100000",

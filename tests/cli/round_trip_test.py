@@ -135,6 +135,20 @@ class CodebookTest(CliTest):
             self.assertEqual(head["objective"], sorted(head["objective"], reverse=True))
         self.assertEqual(len(texts["table"].stdout.splitlines()), 1 + len(heads))
 
+    def test_the_seeding_is_recorded(self):
+        trace = self.synth()
+        codebook = self.folder / "c.kvcodebook"
+        books = {}
+        for seeding in ("plus-plus", "sampled"):
+            trained = self.succeed("train", trace, "--output", codebook, "--force", "--codewords",
+                                   "16", "--iterations", "1", "--seeding", seeding,
+                                   "--format", "json").json
+            self.assertEqual(trained["seeding"], seeding)
+            self.assertEqual(self.succeed("info", codebook, "--format", "json").json["seeding"],
+                             seeding)
+            books[seeding] = codebook.read_bytes()
+        self.assertNotEqual(*books.values())
+
     def test_training_is_repeatable(self):
         trace = self.synth()
         one, two = self.folder / "one", self.folder / "two"

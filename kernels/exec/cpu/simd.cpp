@@ -34,7 +34,8 @@ SimdList simd_supported() {
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-    if (__builtin_cpu_supports("avx512bf16")) {
+    // No processor has the one without the other.
+    if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni")) {
       list.items[list.count++] = &simd_avx512bf16;
     }
     list.items[list.count++] = &simd_avx512;

@@ -12,6 +12,7 @@
 namespace kvsieve::kernels {
 
 struct DecodeBlock;
+struct ScreenBlock;
 
 /// Columns of a panel.
 inline constexpr std::int64_t kPanelWidth = 16;
@@ -112,6 +113,11 @@ struct SimdOps {
   std::int64_t lanes;  ///< floats of a vector
   /// Takes one block of tokens into running softmax attention (exec/cpu/decode_block.h).
   void (*decode_block)(const DecodeBlock& block);
+
+  bool screens_codes;  ///< whether screen_block takes codes
+  /// Looks for the centroids that can be nearest to points (exec/cpu/screen_block.h). False, the
+  /// hits then worth nothing, if there are more of them than fit.
+  bool (*screen_block)(ScreenBlock& block);
 };
 
 /// The implementation for this machine: the best it supports, or what the environment variable

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "kvsieve/sim/retrieval_replay.h"
 #include "kvsieve/sim/version.h"
@@ -94,6 +95,47 @@ TEST(CodebookTraining, DescribesItself) {
   }
   EXPECT_EQ(book.find(1), &book.layers()[1]);
   EXPECT_EQ(book.find(2), nullptr);
+}
+
+TEST(CodebookTraining, SeedingIsAnOption) {
+  const TraceFixture fixture(calibration_shape());
+  const Codebook all = train(fixture.trace(), {.codewords = 16, .max_iterations = 2, .seed = 5});
+  const Codebook sampled = train(
+      fixture.trace(),
+      {.codewords = 16, .max_iterations = 2, .seed = 5, .seeding = CodebookSeeding::kSampled});
+  EXPECT_EQ(all.info().seeding, CodebookSeeding::kPlusPlus);
+  EXPECT_EQ(sampled.info().seeding, CodebookSeeding::kSampled);
+  EXPECT_NE(values_of(all.layers()[0].codewords), values_of(sampled.layers()[0].codewords));
+  EXPECT_EQ(codebook_seeding_from_name(name_of(CodebookSeeding::kSampled)),
+            CodebookSeeding::kSampled);
+  EXPECT_TRUE(fails_with(ErrorKind::kUsage, "plus-plus, sampled",
+                         [] { (void)codebook_seeding_from_name("random"); }));
+}
+
+TEST(CodebookTraining, ProgressMovesWithinAHeadAndMayEndTheTraining) {
+  const TraceFixture fixture(calibration_shape());
+  const traces::Trace* list[] = {&fixture.trace()};
+  CodebookOptions options;
+  options.distance = 40;
+  options.codewords = 64;
+  options.max_iterations = 3;
+  options.tolerance = 0.0;
+  std::vector<double> shares;
+  (void)train_codebook(list, options, [&](double share) { shares.push_back(share); });
+  EXPECT_TRUE(std::is_sorted(shares.begin(), shares.end()));
+  EXPECT_EQ(shares.back(), 1.0);
+  // Four heads: at least one look while seeds are drawn, four at the iterations, one at the end.
+  EXPECT_GE(shares.size(), 4U * 5U);
+  EXPECT_TRUE(std::any_of(shares.begin(), shares.end(),
+                          [](double share) { return share > 0.0 && share < 0.25; }));
+  EXPECT_THROW((void)train_codebook(list, options,
+                                    [](double share) {
+                                      if (share > 0.0) {
+                                        EXPECT_LT(share, 0.25);
+                                        throw std::runtime_error("stopped");
+                                      }
+                                    }),
+               std::runtime_error);
 }
 
 TEST(CodebookTraining, T15_QueryAwareCodesHaveTheSmallerScoreError) {
@@ -225,7 +267,8 @@ TEST(CodebookFile, RoundTripKeepsEveryBit) {
   TraceShape shape = calibration_shape();
   shape.prompt_queries = 50;  // a warning to keep, too
   const TraceFixture fixture(shape);
-  const Codebook book = train(fixture.trace(), {.codewords = 33, .seed = UINT64_MAX});
+  const Codebook book = train(
+      fixture.trace(), {.codewords = 33, .seed = UINT64_MAX, .seeding = CodebookSeeding::kSampled});
   const auto path = fixture.folder() / "book.safetensors";
   book.save(path, false);
   const Codebook read = Codebook::open(path);
@@ -234,6 +277,7 @@ TEST(CodebookFile, RoundTripKeepsEveryBit) {
   EXPECT_EQ(read.info().kind, book.info().kind);
   EXPECT_EQ(read.info().codewords, 33);
   EXPECT_EQ(read.info().seed, UINT64_MAX);
+  EXPECT_EQ(read.info().seeding, CodebookSeeding::kSampled);
   EXPECT_EQ(read.info().tolerance, book.info().tolerance);
   EXPECT_EQ(read.info().warnings, book.info().warnings);
   EXPECT_EQ(read.info().traces[0].hash, book.info().traces[0].hash);
@@ -399,6 +443,7 @@ TEST_F(DamagedFile, BadDocumentsNameTheField) {
   EXPECT_TRUE(refused_document("kvsieve.moment", [](Json& json) { json["moment"] = 3; }));
   EXPECT_TRUE(refused_document("kvsieve.codewords", [](Json& json) { json["codewords"] = 0; }));
   EXPECT_TRUE(refused_document("kvsieve.seed", [](Json& json) { json["seed"] = -1; }));
+  EXPECT_TRUE(refused_document("kvsieve.seeding", [](Json& json) { json["seeding"] = "best"; }));
   EXPECT_TRUE(refused_document("kvsieve.layers", [](Json& json) { json.erase("layers"); }));
   EXPECT_TRUE(
       refused_document("kvsieve.layers", [](Json& json) { json["layers"] = Json::array(); }));

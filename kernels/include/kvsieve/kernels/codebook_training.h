@@ -4,6 +4,7 @@
 // 18).
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "kvsieve/kernels/matrix_view.h"
@@ -55,12 +56,28 @@ struct CholeskyFactor {
 /// The factor of plain vector quantisation, L = I.
 [[nodiscard]] CholeskyFactor identity_factor(std::int64_t head_dim);
 
+/// Which points k-means starts from.
+enum class KMeansSeeding {
+  /// k-means++ (Arthur and Vassilvitskii, 2007): the first drawn evenly, each next one with
+  /// probability proportional to its squared distance to the nearest seed so far.
+  kPlusPlus,
+  /// k-means++ among min(N, 4 C) of the points, an even draw without replacement: each point in
+  /// turn is taken with probability wanted / left, and these numbers are drawn before the seeds'.
+  kSampled,
+};
+
 /// How to run k-means.
 struct KMeansOptions {
   std::int64_t clusters = 4096;       ///< C, 1 to 65536
   std::int64_t max_iterations = 300;  ///< at least 1
   double tolerance = 1e-4;            ///< stop when the centroids' move has at most this norm
   std::uint64_t seed = 0;
+  KMeansSeeding seeding = KMeansSeeding::kPlusPlus;
+  /// [C, d] centroids to start from instead of seeds, if data is not null.
+  MatrixView<const float> initial;
+  /// Called with the number of updates so far, by the thread that called kmeans: after each
+  /// assignment, and with 0 now and then while seeds are drawn. What it throws ends the run.
+  std::function<void(std::int64_t iteration)> progress;
 };
 
 /// What k-means found.
@@ -79,17 +96,18 @@ struct KMeansResult {
   std::int64_t dead_codes = 0;  ///< centroids without a member at the end
 };
 
-/// Full-batch Lloyd iterations from k-means++ seeds.
-/// Seeds: drawn with probability proportional to the squared distance to the nearest seed so far;
-/// distinct points as long as there are any, after which the remaining centroids repeat the first
-/// and stay dead. Assignment: the nearest centroid, lowest index in a tie; a point leaves its
-/// centroid only for one that is strictly nearer in double precision. Empty clusters: take over the
-/// point farthest from its centroid (lowest index in a tie), one after another, never a cluster's
-/// only member. All three keep the objective from increasing.
-/// Bits depend on the arguments alone, not on the number of threads.
+/// Full-batch Lloyd iterations.
+/// Seeds: distinct points as long as there are any, after which the remaining centroids repeat the
+/// first and stay dead. Assignment: the nearest centroid, by squared distances summed in double
+/// precision, lowest index in a tie; a point leaves its centroid only for one that is strictly
+/// nearer. Empty clusters: take over the point farthest from its centroid (lowest index in a tie),
+/// one after another, never a cluster's only member. All three keep the objective from increasing.
+/// Most distances are ruled out by bounds instead of being computed, which changes no bit. Bits
+/// depend on the arguments alone, not on the number of threads, and from given initial centroids not
+/// on the instruction set either (seeds are searched for in fp32).
 /// @param points [N, d] fp32, N >= 1
 /// Throws Error(kUsage) for options out of range, Error(kBadInput) naming the first row that is not
-/// finite.
+/// finite, and whatever `progress` throws.
 [[nodiscard]] KMeansResult kmeans(MatrixView<const float> points, const KMeansOptions& options);
 
 /// z = k L in fp32. @param keys [N, d] @param z [N, d], z.stride >= d rounded up to 16. Parallel.

@@ -28,6 +28,12 @@ enum class MomentQueries {
   kRope,   ///< rotated to their own positions
 };
 
+/// Which keys k-means starts from (kernels/codebook_training.h defines both).
+enum class CodebookSeeding {
+  kPlusPlus,  ///< k-means++ among all keys
+  kSampled,   ///< k-means++ among 4 keys a codeword: faster where there are many keys
+};
+
 /// How to calibrate.
 struct CodebookOptions {
   CodebookKind kind = CodebookKind::kQueryAware;
@@ -37,6 +43,7 @@ struct CodebookOptions {
   double tolerance = 1e-4;            ///< on the Frobenius norm of the codewords' move in z-space
   std::int64_t distance = 2048;       ///< b
   std::uint64_t seed = 0;
+  CodebookSeeding seeding = CodebookSeeding::kPlusPlus;
   std::vector<std::int64_t> layers;  ///< model layer indices; empty means all captured ones
 };
 
@@ -73,6 +80,7 @@ struct CodebookInfo {
   std::int64_t max_iterations = 300;
   double tolerance = 1e-4;
   std::uint64_t seed = 0;
+  CodebookSeeding seeding = CodebookSeeding::kPlusPlus;
   std::string tool_version;
   std::vector<CalibrationTrace> traces;
   std::vector<std::string> warnings;
@@ -121,7 +129,9 @@ class Codebook {
 /// clustered, captured prompt queries weigh the error. Layers with a sliding window are left out.
 /// Few queries (under 16 d rows a group) are named in the result's warnings. Memory is bounded by
 /// one KV head plus the codebook. Bits depend on the options and traces alone, not on the number of
-/// threads. Throws Error(kBadInput) if the models differ, values are not finite, or a query-aware
+/// threads. `progress` is called after every k-means iteration, a
+/// head counting as many as it may take; what it throws ends the training.
+/// Throws Error(kBadInput) if the models differ, values are not finite, or a query-aware
 /// codebook finds no captured prompt query; Error(kUsage) for options out of range.
 [[nodiscard]] Codebook train_codebook(std::span<const traces::Trace* const> traces,
                                       const CodebookOptions& options,
@@ -131,8 +141,11 @@ class Codebook {
 [[nodiscard]] std::string_view name_of(CodebookKind kind) noexcept;
 /// "wrope" and "rope".
 [[nodiscard]] std::string_view name_of(MomentQueries moment) noexcept;
+/// "plus-plus" and "sampled".
+[[nodiscard]] std::string_view name_of(CodebookSeeding seeding) noexcept;
 /// Inverses of name_of. Throw Error(kUsage) listing the supported names.
 [[nodiscard]] CodebookKind codebook_kind_from_name(std::string_view name);
 [[nodiscard]] MomentQueries moment_queries_from_name(std::string_view name);
+[[nodiscard]] CodebookSeeding codebook_seeding_from_name(std::string_view name);
 
 }  // namespace kvsieve::sim
