@@ -1,5 +1,7 @@
 # The device sources: exec/simt compiles them with the host compiler, exec/cuda with nvcc.
 set(device_sources
+  a2ats/codeword_table.cu
+  a2ats/key_encoding.cu
   adakv/budget_allocation.cu
   adakv/cache_compaction.cu
   adakv/eviction_loss.cu

@@ -103,4 +103,28 @@ void KeyEncoder::encode(const HeadSlice& keys, std::int64_t first,
   });
 }
 
+void pack_codes(std::span<const std::uint16_t> codes, std::span<std::uint32_t> words) {
+  std::fill(words.begin(), words.end(), 0U);
+  for (std::size_t j = 0; j < codes.size(); ++j) {
+    const std::size_t bit = j * kPackedCodeBits;
+    const std::uint64_t code = std::uint64_t{codes[j]} << bit % 32;
+    words[bit / 32] |= static_cast<std::uint32_t>(code);
+    if (code >> 32U != 0) {
+      words[bit / 32 + 1] |= static_cast<std::uint32_t>(code >> 32U);
+    }
+  }
+}
+
+void unpack_codes(std::span<const std::uint32_t> words, std::int64_t first,
+                  std::span<std::uint16_t> codes) {
+  for (std::size_t j = 0; j < codes.size(); ++j) {
+    const std::size_t bit = (static_cast<std::size_t>(first) + j) * kPackedCodeBits;
+    std::uint64_t both = words[bit / 32];
+    if (bit % 32 + kPackedCodeBits > 32) {
+      both |= std::uint64_t{words[bit / 32 + 1]} << 32U;
+    }
+    codes[j] = static_cast<std::uint16_t>(both >> bit % 32 & (kMaxPackedCodewords - 1));
+  }
+}
+
 }  // namespace kvsieve::kernels

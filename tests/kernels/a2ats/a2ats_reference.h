@@ -37,6 +37,27 @@ struct Nearest {
 [[nodiscard]] std::vector<Nearest> reference_codes(const Matrix& keys, const Matrix& codewords,
                                                    const Matrix& h);
 
+/// Codes by ||zeta_m||^2 / 2 - (k L) . zeta_m with zeta_m = c_m L (A2ATS eq. 14 to 18), and how far
+/// fp32 sums may be off.
+class EncodingReference {
+ public:
+  /// @param codewords [C, d] @param lower [d, d] L
+  EncodingReference(const Matrix& codewords, const Matrix& lower);
+
+  /// ||zeta_m||^2 / 2 - (k L) . zeta_m without what all codewords share.
+  [[nodiscard]] double distance(std::span<const double> key, std::int64_t codeword) const;
+  /// The lowest distance's codeword, the lowest one in a tie.
+  [[nodiscard]] std::int64_t code(std::span<const double> key) const;
+  /// Distances this close to each other may change places: 2 (d + 3) 2^-24 max over m of
+  /// (|b_m| + sum over t of |(k - c~)_t w_mt|), c~ the mean codeword.
+  [[nodiscard]] double bound(std::span<const double> key) const;
+
+ private:
+  std::vector<double> m_center;  // [d] c~
+  Matrix m_weights;              // [C, d] w_m = L o_m with o_m = (c_m - c~) L
+  std::vector<double> m_biases;  // [C] b_m = ||o_m||^2 / 2
+};
+
 /// The top k of [begin, end) by a full sort: score descending, then token descending; ascending.
 [[nodiscard]] std::vector<std::int32_t> reference_top(std::span<const double> scores,
                                                       std::int64_t begin, std::int64_t end,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <random>
 
 #include "kernels/a2ats/a2ats_reference.h"
 #include "kernels/attention/random_heads.h"
@@ -288,9 +289,42 @@ TEST(KeyEncoding, RefusesShapesThatDoNotFit) {
                          [&] { KeyEncoder(codewords.head(), narrow.head()); }));
 }
 
+TEST(KeyEncoding, T34_PackedCodesComeBackWhateverTheirNumber) {
+  std::mt19937 generator(9);
+  for (std::size_t count = 0; count < 70; ++count) {
+    std::vector<std::uint16_t> codes(count);
+    for (std::uint16_t& code : codes) {
+      code = static_cast<std::uint16_t>(generator() % kMaxPackedCodewords);
+    }
+    std::vector<std::uint32_t> words(
+        static_cast<std::size_t>(packed_words(static_cast<std::int64_t>(count))), 0xffffffffU);
+    pack_codes(codes, words);
+    for (std::size_t first = 0; first <= count; ++first) {
+      std::vector<std::uint16_t> some(count - first);
+      unpack_codes(words, static_cast<std::int64_t>(first), some);
+      EXPECT_TRUE(
+          std::equal(some.begin(), some.end(), codes.begin() + static_cast<std::ptrdiff_t>(first)))
+          << count << " from " << first;
+    }
+    if (count * 12 % 32 != 0) {
+      EXPECT_EQ(words.back() >> count * 12 % 32, 0U);
+    }
+  }
+}
+
+TEST(KeyEncoding, T34_ThePackedLayoutIsThreeWordsEveryEightCodes) {
+  const std::vector<std::uint16_t> codes{0x001, 0x002, 0x003, 0x004, 0x005,
+                                         0x006, 0x007, 0x008, 0xfff};
+  std::vector<std::uint32_t> words(4);
+  pack_codes(codes, words);
+  EXPECT_EQ(words, (std::vector<std::uint32_t>{0x03002001, 0x06005004 << 4U, 0x00800700, 0xfff}));
+  static_assert(packed_words(0) == 0 && packed_words(1) == 1 && packed_words(8) == 3);
+}
+
 TEST(KeyEncoding, WorkCountsWhiteningAndSearch) {
   static_assert(key_encoding_work(10, 64, 32, 2).flops == 2 * 10 * 32 * (32 + 64));
   static_assert(key_encoding_work(10, 64, 32, 2).bytes_written == 20);
+  static_assert(key_encoding_work(10, 64, 32, 2, CodeFormat::kPacked12).bytes_written == 16);
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ import sys
 import time
 
 SYNCHRONISATION = re.compile(r"\b(__syncthreads|__syncwarp|__pipeline_wait_prior)\s*\(")
-FOLDERS = ("adakv", "attention", "exec/device")
+FOLDERS = ("a2ats", "adakv", "attention", "exec/device")
 
 
 def synchronisations(kernels):

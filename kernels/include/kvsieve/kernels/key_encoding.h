@@ -37,10 +37,37 @@ class KeyEncoder {
   std::shared_ptr<const Tables> m_tables;
 };
 
-/// Work of encoding N keys of `element_bytes` a number.
+/// How codes are stored.
+enum class CodeFormat {
+  kUint16,   ///< 16 bits a code, C up to 65536
+  kPacked12  ///< 12 bits a code, C up to 4096
+};
+
+/// The most codewords that a packed code can tell apart.
+inline constexpr std::int64_t kMaxPackedCodewords = 4096;
+/// Bits of a packed code.
+inline constexpr std::int64_t kPackedCodeBits = 12;
+
+/// 32-bit words that n packed codes take: 3 words every 8 codes.
+[[nodiscard]] constexpr std::int64_t packed_words(std::int64_t codes) {
+  return (codes * kPackedCodeBits + 31) / 32;
+}
+
+/// Packs codes below 4096, of which the first becomes code number 0. Code j takes bits 12 j to
+/// 12 j + 11 of the words, bit 0 of a word before bit 31; bits behind the last code are 0.
+/// @param words [packed_words(codes.size())]
+void pack_codes(std::span<const std::uint16_t> codes, std::span<std::uint32_t> words);
+
+/// Unpacks codes number `first` and on. @param words at least [packed_words(first + codes.size())]
+void unpack_codes(std::span<const std::uint32_t> words, std::int64_t first,
+                  std::span<std::uint16_t> codes);
+
+/// Work of encoding N keys of `element_bytes` a number; appending a token is N = 1.
 [[nodiscard]] constexpr Work key_encoding_work(std::int64_t keys, std::int64_t codewords,
-                                               std::int64_t d, std::int64_t element_bytes) {
-  return {keys * d * element_bytes + (codewords + d) * d * 4, keys * 2,
+                                               std::int64_t d, std::int64_t element_bytes,
+                                               CodeFormat format = CodeFormat::kUint16) {
+  return {keys * d * element_bytes + (codewords + d) * d * 4,
+          format == CodeFormat::kUint16 ? keys * 2 : packed_words(keys) * 4,
           2 * keys * d * (d + codewords)};
 }
 
