@@ -1,7 +1,11 @@
 # The device sources: exec/simt compiles them with the host compiler, exec/cuda with nvcc.
 set(device_sources
+  a2ats/codebook_training.cu
   a2ats/codeword_table.cu
   a2ats/key_encoding.cu
+  a2ats/kmeans.cu
+  a2ats/kmeans_seeds.cu
+  a2ats/query_moment.cu
   adakv/budget_allocation.cu
   adakv/cache_compaction.cu
   adakv/eviction_loss.cu

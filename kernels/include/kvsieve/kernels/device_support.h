@@ -23,13 +23,14 @@ struct DeviceOperation {
   bool reads_cache = false;  ///< reads K, V or queries; the others read fp32 scores
 };
 
-inline constexpr std::array<DeviceOperation, 8> kDeviceOperations{{{"window_scores", true},
+inline constexpr std::array<DeviceOperation, 9> kDeviceOperations{{{"window_scores", true},
                                                                    {"budget_allocation", false},
                                                                    {"token_selection", false},
                                                                    {"cache_compaction", true},
                                                                    {"ragged_decode", true},
                                                                    {"eviction_loss", true},
                                                                    {"value_norms", true},
-                                                                   {"key_encoding", true}}};
+                                                                   {"key_encoding", true},
+                                                                   {"codebook_training", true}}};
 
 }  // namespace kvsieve::kernels
