@@ -1,9 +1,13 @@
 # The device sources: exec/simt compiles them with the host compiler, exec/cuda with nvcc.
 set(device_sources
   a2ats/code_buckets.cu
+  a2ats/codebook_training.cu
   a2ats/codeword_table.cu
   a2ats/key_encoding.cu
+  a2ats/kmeans.cu
+  a2ats/kmeans_seeds.cu
   a2ats/kv_gather.cu
+  a2ats/query_moment.cu
   a2ats/score_lookup.cu
   a2ats/step_messages.cu
   a2ats/topk_retrieval.cu

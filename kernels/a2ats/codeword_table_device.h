@@ -1,7 +1,6 @@
 #pragma once
 // Codewords brought into the form that searches for the nearest one compare with, on the device.
 
-#include <cstddef>
 #include <cstdint>
 
 #include "exec/device/launch_config.h"
@@ -19,14 +18,15 @@ inline constexpr std::int64_t kMaxCodewords = 65536;
   return (codewords + kSearchCodewords - 1) / kSearchCodewords * kSearchCodewords;
 }
 
-/// With zeta_m = c_m L, their mean a and o_m = zeta_m - a:
-///   b_m = ||o_m||^2 / 2 + a . o_m  and  w_m = L o_m,
-/// so b_m - k . w_m is ||zeta_m||^2 / 2 - (k L) . zeta_m (A2ATS eq. 14 to 18) but for a summand
-/// that all codewords share. That summand, large for keys with a bias, has gone before any rounding
-/// to fp32, and keys are not multiplied by L one by one.
+/// With the mean codeword c~ (rounded to fp32) and o_m = (c_m - c~) L:
+///   b_m = ||o_m||^2 / 2  and  w_m = L o_m,
+/// so b_m - (k - c~) . w_m is half of ||k L - c_m L||^2 but for a summand that all codewords share
+/// (A2ATS eq. 14 to 18). What keys and codewords have in common, large for keys with a bias, has
+/// gone before any product is rounded, and keys are not multiplied by L one by one.
 struct CodewordTable {
   const float* weights = nullptr;  ///< [Hkv, d, padded] w, codewords innermost; padding is 0
   const float* biases = nullptr;   ///< [Hkv, padded] b; padding is +infinity
+  const float* centers = nullptr;  ///< [Hkv, d] c~
   std::int64_t kv_heads = 0;       ///< Hkv
   std::int64_t codewords = 0;      ///< C
   std::int64_t head_dim = 0;       ///< d
@@ -39,23 +39,20 @@ struct CodewordTableArgs {
   std::int64_t kv_heads = 0;         ///< Hkv
   std::int64_t codeword_count = 0;   ///< C, 1 to kMaxCodewords
   std::int64_t head_dim = 0;         ///< d
-  void* workspace = nullptr;         ///< codeword_table_workspace_bytes
   float* weights = nullptr;          ///< out, [Hkv, d, padded]
   float* biases = nullptr;           ///< out, [Hkv, padded]
+  float* centers = nullptr;          ///< out, [Hkv, d]
 
   /// What codeword_table writes.
   [[nodiscard]] CodewordTable table() const {
-    return {weights, biases, kv_heads, codeword_count, head_dim};
+    return {weights, biases, centers, kv_heads, codeword_count, head_dim};
   }
 };
 
-[[nodiscard]] std::size_t codeword_table_workspace_bytes(const CodewordTableArgs& args);
-
-/// A block 32 codewords of a head: whitening, and weights and biases.
-[[nodiscard]] LaunchConfig whiten_codewords_config(const CodewordTableArgs& args);
-[[nodiscard]] LaunchConfig codeword_weights_config(const CodewordTableArgs& args);
-/// A block a channel of a head.
+/// A block 32 channels of a head.
 [[nodiscard]] LaunchConfig mean_codeword_config(const CodewordTableArgs& args);
+/// A block 32 codewords of a head.
+[[nodiscard]] LaunchConfig codeword_table_config(const CodewordTableArgs& args);
 
 /// Enqueues the table of a layer's codebooks, in double precision until the results are rounded.
 /// Only the lower triangle of L is read. Deterministic.

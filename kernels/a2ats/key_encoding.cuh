@@ -70,8 +70,8 @@ __global__ void __launch_bounds__(kSearchThreads<kHeadDim>, 2)
   const std::int64_t end = min(tile + kRows, task.first + task.tokens);
   const X* keys =
       task.keys + segment * task.segment_stride + (begin - task.first) * task.token_stride;
-  find_nearest<kHeadDim>(keys, task.token_stride, static_cast<int>(end - begin),
-                         task.codebook(segment), shared);
+  find_nearest<false, kHeadDim>(keys, task.token_stride, static_cast<int>(end - begin),
+                                task.codebook(segment), shared);
   store_codes(task.store, segment, begin, end,
               [&](std::int64_t j) { return shared.nearest[j - begin]; });
 }
@@ -89,12 +89,12 @@ __global__ void __launch_bounds__(kAppendThreads)
   __shared__ float key[kHeadDim];
   __shared__ Candidate warps[kAppendThreads / kWarpSize];
   const std::int64_t segment = blockIdx.y;
+  const SearchTable table = task.codebook(segment);
   for (int t = static_cast<int>(threadIdx.x); t < kHeadDim; t += kAppendThreads) {
-    key[t] = to_float(task.keys[segment * task.segment_stride + t]);
+    key[t] = to_float(task.keys[segment * task.segment_stride + t]) - table.center[t];
   }
   __syncthreads();
   const unsigned codeword = blockIdx.x * kAppendThreads + threadIdx.x;
-  const SearchTable table = task.codebook(segment);
   const float* weights = table.weights + codeword;
   float sum = 0.0F;
 #pragma unroll 16

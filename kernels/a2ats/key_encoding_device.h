@@ -42,9 +42,9 @@ struct KeyEncodingArgs {
 /// 14), the lowest code in a tie. Distances of a tile are compared as they appear and never stored.
 /// Of the codes in the store, those before `first` stay as they are; packed codes that share the
 /// last new one's word become 0. Deterministic, and independent of how tokens are cut into calls.
-/// fp32: a code is the double-precision argmin's unless the two best distances b_m - k . w_m
-/// differ by less than 2 (d + 2) 2^-24 max over m of (|b_m| + sum over t of |k_t w_mt|). A key that
-/// is not finite gets code 0.
+/// fp32: a code is the double-precision argmin's unless the two best distances b_m - (k - c~) . w_m
+/// differ by less than 2 (d + 3) 2^-24 max over m of (|b_m| + sum over t of |(k - c~)_t w_mt|). A
+/// key with a NaN gets code 0.
 /// Throws Error(kUsage) for a head size, dtype or number of codewords without a kernel, or strides
 /// off the 16-byte grid.
 void key_encoding(const KeyEncodingArgs& args, Stream& stream);

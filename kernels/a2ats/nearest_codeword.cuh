@@ -1,6 +1,6 @@
 #pragma once
 // The nearest codeword of each row, tile by tile: a product of rows with a table's weights of which
-// only the running minimum of b_m - x . w_m is kept.
+// only the running minimum of b_m - (x - c~) . w_m is kept.
 //
 // Idea. A block holds its rows, channels outermost, in shared memory for the whole search, and
 // streams the table past them in slices of 16 channels of 128 codewords. While a slice is
@@ -13,8 +13,8 @@
 // block) for rows * d * C FMAs.
 //
 // Sums run over channels in ascending order, one FMA each, whatever the tile, and minima are taken
-// by (distance, codeword), so results do not depend on how rows are cut into blocks. A row that is
-// not finite gets codeword 0.
+// by (distance, codeword), so results do not depend on how rows are cut into blocks. A row with a
+// NaN gets codeword 0.
 
 #include "a2ats/codeword_table_device.h"
 #include "exec/device/load4.cuh"
@@ -42,6 +42,7 @@ struct SearchShared {
   alignas(16) float rows[kHeadDim][kSearchRows<kHeadDim>];
   alignas(16) float weights[2][kSearchChannels][kSearchColumns];
   unsigned nearest[kSearchRows<kHeadDim>];
+  float margins[kSearchRows<kHeadDim>];
 };
 
 /// A distance and its codeword as one number that orders by distance, then codeword.
@@ -60,19 +61,20 @@ __device__ inline unsigned codeword_of(Candidate candidate) {
 struct SearchTable {
   const float* weights;  ///< [d, padded]
   const float* biases;   ///< [padded]
+  const float* center;   ///< [d]
   int padded;
 };
 __device__ inline SearchTable codebook_of(const CodewordTable& table, std::int64_t kv_head) {
   const std::int64_t padded = padded_codewords(table.codewords);
   return {table.weights + kv_head * table.head_dim * padded, table.biases + kv_head * padded,
-          static_cast<int>(padded)};
+          table.centers + kv_head * table.head_dim, static_cast<int>(padded)};
 }
 
-/// Rows to shared memory, channels outermost; rows from row_count on repeat the last. Addresses and
-/// stride are multiples of 16 bytes.
+/// x - c~ of the rows to shared memory, channels outermost; rows from row_count on repeat the last.
+/// Addresses and stride are multiples of 16 bytes.
 template <int kHeadDim, class X>
 __device__ inline void load_search_rows(const X* rows, std::int64_t stride, int row_count,
-                                        SearchShared<kHeadDim>& shared) {
+                                        const float* center, SearchShared<kHeadDim>& shared) {
   constexpr int kRows = kSearchRows<kHeadDim>;
   constexpr int kSize = Vector16<X>::kSize;
   const int row = static_cast<int>(threadIdx.x) % kRows;
@@ -83,7 +85,7 @@ __device__ inline void load_search_rows(const X* rows, std::int64_t stride, int 
     const Vector16<X> vector = load16(source + t);
 #pragma unroll
     for (int i = 0; i < kSize; ++i) {
-      shared.rows[t + i][row] = to_float(vector.values[i]);
+      shared.rows[t + i][row] = to_float(vector.values[i]) - center[t + i];
     }
   }
 }
@@ -138,47 +140,54 @@ __device__ inline void multiply_search_slice(const SearchShared<kHeadDim>& share
 struct SearchMinima {
   float distance[kSearchThreadRows];
   unsigned codeword[kSearchThreadRows];
+  float second[kSearchThreadRows];  ///< the lowest distance of another codeword, if wanted
 };
 
 /// Takes in the sums of the codewords from first_codeword on, and sets them back to 0.
+template <bool kMargins>
 __device__ inline void compare_search_sums(const float* biases, int first_codeword,
                                            SearchSums& sums, SearchMinima& minima) {
   const int column = first_codeword + static_cast<int>(threadIdx.x) % kSearchColumnGroups * 4;
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
+  for (int side = 0; side < 2; ++side) {
     float bias[4];
-    load4(biases + column + half * kSearchColumns / 2, bias);
+    load4(biases + column + side * kSearchColumns / 2, bias);
 #pragma unroll
     for (int c = 0; c < 4; ++c) {
-      const auto codeword = static_cast<unsigned>(column + half * kSearchColumns / 2 + c);
+      const auto codeword = static_cast<unsigned>(column + side * kSearchColumns / 2 + c);
 #pragma unroll
       for (int r = 0; r < kSearchThreadRows; ++r) {
-        const float distance = bias[c] - sums[r][half * 4 + c];
+        const float distance = bias[c] - sums[r][side * 4 + c];
+        if constexpr (kMargins) {
+          minima.second[r] = fminf(minima.second[r], fmaxf(distance, minima.distance[r]));
+        }
         // A thread meets its codewords in ascending order: the lowest stays in a tie.
         if (distance < minima.distance[r]) {
           minima.distance[r] = distance;
           minima.codeword[r] = codeword;
         }
-        sums[r][half * 4 + c] = 0.0F;
+        sums[r][side * 4 + c] = 0.0F;
       }
     }
   }
 }
 
-/// shared.nearest[r] = the nearest codeword of row r < row_count, for all threads of the block.
-template <int kHeadDim, class X>
+/// shared.nearest[r] = the nearest codeword of row r < row_count, for all threads of the block;
+/// with kMargins, shared.margins[r] = how much farther the second nearest is, as fp32 has it.
+template <bool kMargins, int kHeadDim, class X>
 __device__ inline void find_nearest(const X* rows, std::int64_t stride, int row_count,
                                     const SearchTable& table, SearchShared<kHeadDim>& shared) {
   const int group_row = static_cast<int>(threadIdx.x) / kSearchColumnGroups * 4;
   const bool has_rows = group_row < row_count;
   fetch_search_slice(table, 0, 0, 0, shared);
-  load_search_rows(rows, stride, row_count, shared);
+  load_search_rows(rows, stride, row_count, table.center, shared);
   SearchSums sums = {};
   SearchMinima minima;
 #pragma unroll
   for (int r = 0; r < kSearchThreadRows; ++r) {
     minima.distance[r] = INFINITY;
     minima.codeword[r] = 0;
+    minima.second[r] = INFINITY;
   }
   int buffer = 0;
 #pragma unroll 1
@@ -199,17 +208,27 @@ __device__ inline void find_nearest(const X* rows, std::int64_t stride, int row_
       buffer = 1 - buffer;
     }
     if (has_rows) {
-      compare_search_sums(table.biases, codeword, sums, minima);
+      compare_search_sums<kMargins>(table.biases, codeword, sums, minima);
     }
   }
 #pragma unroll
   for (int r = 0; r < kSearchThreadRows; ++r) {
-    const Candidate candidate = lanes_reduce<kSearchColumnGroups / 2, 1>(
+    const int row = group_row + r % 4 + r / 4 * kSearchRows<kHeadDim> / 2;
+    const Candidate best = lanes_reduce<kSearchColumnGroups / 2, 1>(
         make_candidate(minima.distance[r], minima.codeword[r]),
         [](Candidate a, Candidate b) { return a < b ? a : b; });
     if (threadIdx.x % kSearchColumnGroups == 0) {
-      shared.nearest[group_row + r % 4 + r / 4 * kSearchRows<kHeadDim> / 2] =
-          codeword_of(candidate);
+      shared.nearest[row] = codeword_of(best);
+    }
+    if constexpr (kMargins) {
+      // Where this thread has the nearest codeword, the second nearest is what it can offer.
+      const float least = -lanes_max<kSearchColumnGroups / 2>(-minima.distance[r]);
+      const float other =
+          codeword_of(best) == minima.codeword[r] ? minima.second[r] : minima.distance[r];
+      const float second = -lanes_max<kSearchColumnGroups / 2>(-other);
+      if (threadIdx.x % kSearchColumnGroups == 0) {
+        shared.margins[row] = second - least;
+      }
     }
   }
   __syncthreads();

@@ -23,6 +23,13 @@ using RowMajorFloat = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen
 QueryMoment::QueryMoment(std::int64_t head_dim)
     : m_head_dim(head_dim), m_sum(static_cast<std::size_t>(head_dim * head_dim), 0.0) {}
 
+QueryMoment::QueryMoment(std::int64_t head_dim, std::int64_t rows, std::vector<double> sum)
+    : m_head_dim(head_dim), m_rows(rows), m_sum(std::move(sum)) {
+  if (static_cast<std::int64_t>(m_sum.size()) != head_dim * head_dim) {
+    throw Error(ErrorKind::kInternal, "a second moment has head_dim x head_dim numbers");
+  }
+}
+
 void QueryMoment::add(MatrixView<const float> queries) {
   const std::int64_t d = m_head_dim;
   Eigen::Map<RowMajor> sum(m_sum.data(), d, d);

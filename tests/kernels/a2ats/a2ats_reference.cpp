@@ -94,18 +94,22 @@ std::vector<Nearest> reference_codes(const Matrix& keys, const Matrix& codewords
 }
 
 EncodingReference::EncodingReference(const Matrix& codewords, const Matrix& lower)
-    : m_biases(static_cast<std::size_t>(codewords.rows)) {
-  Matrix offsets = reference_product(codewords, lower);
-  std::vector<double> mean(static_cast<std::size_t>(lower.cols), 0.0);
-  for (std::int64_t t = 0; t < lower.cols; ++t) {
-    double& of_channel = mean[static_cast<std::size_t>(t)];
-    for (std::int64_t m = 0; m < offsets.rows; ++m) {
-      of_channel += offsets.at(m, t) / static_cast<double>(offsets.rows);
+    : m_center(static_cast<std::size_t>(lower.rows), 0.0),
+      m_biases(static_cast<std::size_t>(codewords.rows)) {
+  Matrix centered = codewords;
+  for (std::int64_t t = 0; t < lower.rows; ++t) {
+    double& mean = m_center[static_cast<std::size_t>(t)];
+    for (std::int64_t m = 0; m < codewords.rows; ++m) {
+      mean += codewords.at(m, t) / static_cast<double>(codewords.rows);
     }
-    for (std::int64_t m = 0; m < offsets.rows; ++m) {
-      offsets.at(m, t) -= of_channel;
-      m_biases[static_cast<std::size_t>(m)] +=
-          offsets.at(m, t) * (offsets.at(m, t) / 2.0 + of_channel);
+    for (std::int64_t m = 0; m < codewords.rows; ++m) {
+      centered.at(m, t) -= mean;
+    }
+  }
+  const Matrix offsets = reference_product(centered, lower);
+  for (std::int64_t m = 0; m < codewords.rows; ++m) {
+    for (std::int64_t t = 0; t < lower.cols; ++t) {
+      m_biases[static_cast<std::size_t>(m)] += offsets.at(m, t) * offsets.at(m, t) / 2.0;
     }
   }
   m_weights = reference_product(offsets, transposed(lower));
@@ -114,7 +118,8 @@ EncodingReference::EncodingReference(const Matrix& codewords, const Matrix& lowe
 double EncodingReference::distance(std::span<const double> key, std::int64_t codeword) const {
   double sum = m_biases[static_cast<std::size_t>(codeword)];
   for (std::int64_t t = 0; t < m_weights.cols; ++t) {
-    sum -= key[static_cast<std::size_t>(t)] * m_weights.at(codeword, t);
+    sum -= (key[static_cast<std::size_t>(t)] - m_center[static_cast<std::size_t>(t)]) *
+           m_weights.at(codeword, t);
   }
   return sum;
 }
@@ -137,11 +142,12 @@ double EncodingReference::bound(std::span<const double> key) const {
   for (std::int64_t m = 0; m < m_weights.rows; ++m) {
     double sum = std::abs(m_biases[static_cast<std::size_t>(m)]);
     for (std::int64_t t = 0; t < m_weights.cols; ++t) {
-      sum += std::abs(key[static_cast<std::size_t>(t)] * m_weights.at(m, t));
+      sum += std::abs((key[static_cast<std::size_t>(t)] - m_center[static_cast<std::size_t>(t)]) *
+                      m_weights.at(m, t));
     }
     largest = std::max(largest, sum);
   }
-  return 2.0 * static_cast<double>(m_weights.cols + 2) * 0x1p-24 * largest;
+  return 2.0 * static_cast<double>(m_weights.cols + 3) * 0x1p-24 * largest;
 }
 
 std::vector<std::int32_t> reference_top(std::span<const double> scores, std::int64_t begin,

@@ -48,13 +48,14 @@ class EncodingReference {
   [[nodiscard]] double distance(std::span<const double> key, std::int64_t codeword) const;
   /// The lowest distance's codeword, the lowest one in a tie.
   [[nodiscard]] std::int64_t code(std::span<const double> key) const;
-  /// Distances this close to each other may change places: 2 (d + 2) 2^-24 max over m of
-  /// (|b_m| + sum over t of |k_t w_mt|).
+  /// Distances this close to each other may change places: 2 (d + 3) 2^-24 max over m of
+  /// (|b_m| + sum over t of |(k - c~)_t w_mt|), c~ the mean codeword.
   [[nodiscard]] double bound(std::span<const double> key) const;
 
  private:
-  Matrix m_weights;              // [C, d] w_m = L (zeta_m - a), a the mean
-  std::vector<double> m_biases;  // [C] b_m = ||zeta_m - a||^2 / 2 + a . (zeta_m - a)
+  std::vector<double> m_center;  // [d] c~
+  Matrix m_weights;              // [C, d] w_m = L o_m with o_m = (c_m - c~) L
+  std::vector<double> m_biases;  // [C] b_m = ||o_m||^2 / 2
 };
 
 /// The top k of [begin, end) by a full sort: score descending, then token descending; ascending.

@@ -121,9 +121,9 @@ class DeviceProblem {
     table.codeword_count = m_item.codewords;
     table.head_dim = m_item.head_dim;
     table.weights = m_weights.data();
+    m_centers = DeviceBuffer<float>(static_cast<std::size_t>(m_item.kv_heads * m_item.head_dim));
     table.biases = m_biases.data();
-    const DeviceBuffer<std::byte> workspace(codeword_table_workspace_bytes(table));
-    table.workspace = workspace.data();
+    table.centers = m_centers.data();
     codeword_table(table, stream);
     stream.synchronize();
     m_args.table = table.table();
@@ -174,6 +174,7 @@ class DeviceProblem {
   EncodingCase m_item;
   DeviceBuffer<float> m_weights;
   DeviceBuffer<float> m_biases;
+  DeviceBuffer<float> m_centers;
   DeviceBuffer<std::byte> m_keys;
   KeyEncodingArgs m_args;
 };
@@ -470,7 +471,7 @@ TEST(KeyEncodingDevice, T03_ABiasOfAllKeysCostsNoDigits) {
   EXPECT_GE(same, 199);
 }
 
-TEST(KeyEncodingDevice, AKeyThatIsNotFiniteGetsCodeZero) {
+TEST(KeyEncodingDevice, AKeyWithANanGetsCodeZero) {
   EncodingProblem problem({.codewords = 200, .tokens = 5});
   problem.keys[0][3] = std::numeric_limits<float>::quiet_NaN();
   problem.keys[0][4 * 64 + 63] = std::numeric_limits<float>::quiet_NaN();
@@ -539,7 +540,7 @@ TEST(KeyEncodingDevice, RefusesWhatHasNoKernel) {
   good.head_dim = 64;
   good.segment_stride = 64;
   good.token_stride = 64;
-  good.table = {nullptr, nullptr, 2, 4096, 64};
+  good.table = {nullptr, nullptr, nullptr, 2, 4096, 64};
   const auto refused = [&](const KeyEncodingArgs& args, const char* part) {
     return fails_with(ErrorKind::kUsage, part, [&] { key_encoding(args, stream); });
   };
@@ -597,6 +598,13 @@ TEST(KeyEncodingDevice, LaunchesCoverTokensCodewordsAndSegments) {
     args.head_dim = d;
     EXPECT_LE(key_encoding_config(args).shared_bytes, 81U * 1024);
   }
+  CodewordTableArgs table;
+  table.kv_heads = 2;
+  table.head_dim = 80;
+  table.codeword_count = 130;
+  EXPECT_EQ(mean_codeword_config(table), (LaunchConfig{{3, 2, 1}, {512, 1, 1}, 0}));
+  EXPECT_EQ(codeword_table_config(table),
+            (LaunchConfig{{8, 2, 1}, {256, 1, 1}, 2 * 80 * 33 * sizeof(double)}));
 }
 
 // Few, small and in one order: the thread sanitizer takes about 0.1 s a block, and finds a missing

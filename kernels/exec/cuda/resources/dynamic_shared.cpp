@@ -1,5 +1,8 @@
 #include "dynamic_shared.h"
 
+#include "a2ats/codeword_table_device.h"
+#include "a2ats/key_encoding_device.h"
+#include "a2ats/kmeans_device.h"
 #include "a2ats/score_lookup_device.h"
 #include "adakv/budget_allocation_device.h"
 #include "adakv/eviction_loss_device.h"
@@ -67,6 +70,23 @@ std::size_t lookup_scores_bytes() {
   return lookup_scores_config(args).shared_bytes;
 }
 
+std::size_t key_encoding_bytes(std::int64_t head_dim) {
+  KeyEncodingArgs args;
+  args.head_dim = head_dim;
+  args.tokens = kTokens;
+  args.segments = 1;
+  return key_encoding_config(args).shared_bytes;
+}
+
+/// Of d = 128.
+std::size_t codeword_table_bytes() {
+  CodewordTableArgs args;
+  args.kv_heads = 1;
+  args.codeword_count = kTokens;
+  args.head_dim = 128;
+  return codeword_table_config(args).shared_bytes;
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string, std::size_t>> dynamic_shared_of_kernels() {
@@ -81,6 +101,7 @@ std::vector<std::pair<std::string, std::size_t>> dynamic_shared_of_kernels() {
                            window_scores_bytes(dtype, head_dim));
       kernels.emplace_back("eviction_loss_kernel" + arguments,
                            eviction_loss_bytes(dtype, head_dim));
+      kernels.emplace_back("key_encoding_kernel" + arguments, key_encoding_bytes(head_dim));
       for (const std::int64_t group : {1, 2, 4, 8}) {
         for (const char* rows : {"RaggedRows", "ListedRows"}) {
           kernels.emplace_back(std::string("decode_shares_kernel<") + rows + ", " +
@@ -91,6 +112,15 @@ std::vector<std::pair<std::string, std::size_t>> dynamic_shared_of_kernels() {
       }
     }
   }
+  for (const std::int64_t head_dim : kDeviceHeadDims) {
+    const DevicePoints points{nullptr, kTokens, head_dim, head_dim};
+    kernels.emplace_back("nearest_centroids_kernel<" + std::to_string(head_dim) + ">",
+                         nearest_centroids_config(points).shared_bytes);
+  }
+  const DevicePoints points{nullptr, kTokens, 128, 128};
+  kernels.emplace_back("codeword_table_kernel", codeword_table_bytes());
+  kernels.emplace_back("move_centroids", move_centroids_config(points, 1).shared_bytes);
+  kernels.emplace_back("search_doubtful", 128 * sizeof(float));
   for (const char* pass : {"<0>", "<1>", "<2>"}) {
     kernels.emplace_back(std::string("narrow_layer") + pass, narrow_layer_bytes());
   }

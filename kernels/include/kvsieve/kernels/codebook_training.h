@@ -17,6 +17,8 @@ namespace kvsieve::kernels {
 class QueryMoment {
  public:
   explicit QueryMoment(std::int64_t head_dim);
+  /// A sum [d, d] of `rows` rows that was formed elsewhere.
+  QueryMoment(std::int64_t head_dim, std::int64_t rows, std::vector<double> sum);
 
   /// Adds queries [R, d], rotated by the constant distance. All query heads of a group add to the
   /// moment of their KV head. Parallel over fixed blocks of rows.

@@ -33,6 +33,7 @@ inline constexpr auto kDeviceOperations = std::to_array<DeviceOperation>({
     {"value_norms", true},
     {"windowed_rope", false},
     {"key_encoding", true},
+    {"codebook_training", true},
     {"score_lookup", true},
     {"topk_retrieval", false},
     {"code_buckets", false},
