@@ -107,6 +107,7 @@ LayerInputs::LayerInputs(const RetrievalLayer& layer, const RetrievalShape& shap
   const std::int64_t padded = padded_codewords(shape.codewords);
   m_weights = DeviceBuffer<float>(as_size(shape.kv_heads * shape.head_dim * padded));
   m_biases = DeviceBuffer<float>(as_size(shape.kv_heads * padded));
+  m_centers = DeviceBuffer<float>(as_size(shape.kv_heads * shape.head_dim));
   m_table_args.codewords = m_codewords.data();
   m_table_args.cholesky = cholesky.data();
   m_table_args.kv_heads = shape.kv_heads;
@@ -114,8 +115,7 @@ LayerInputs::LayerInputs(const RetrievalLayer& layer, const RetrievalShape& shap
   m_table_args.head_dim = shape.head_dim;
   m_table_args.weights = m_weights.data();
   m_table_args.biases = m_biases.data();
-  const DeviceBuffer<std::byte> workspace(codeword_table_workspace_bytes(m_table_args));
-  m_table_args.workspace = workspace.data();
+  m_table_args.centers = m_centers.data();
   codeword_table(m_table_args, stream);
   stream.synchronize();
 }

@@ -74,6 +74,7 @@ class LayerInputs {
   DeviceBuffer<float> m_codewords;
   DeviceBuffer<float> m_weights;
   DeviceBuffer<float> m_biases;
+  DeviceBuffer<float> m_centers;
   CodewordTableArgs m_table_args;
 };
 
