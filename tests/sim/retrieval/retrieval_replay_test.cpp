@@ -310,11 +310,13 @@ TEST(RetrievalReplay, PlacementChoosesTheHeadlineTraffic) {
   EXPECT_EQ(host.summary.pcie_of(Placement::kFetchDma).bytes(),
             fetch.summary.pcie_of(Placement::kFetchDma).bytes());
   // Two layers of two KV heads; groups of 3, d 16, F32: the query, new K and V; output, sums.
-  const double lists = 4.0 * fetch.summary.union_tokens * 4.0;  // four heads' token lists
+  // Four heads' lists of tokens, and their lengths.
+  const double lists = 4.0 * (fetch.summary.union_tokens + 1.0) * 4.0;
   EXPECT_NEAR(host.pcie.to_host_bytes, 4.0 * (3 * 64 + 2 * 64) + lists, 1e-9);
   EXPECT_NEAR(host.pcie.to_gpu_bytes, 4.0 * (3 * 64 + 3 * 4), 1e-9);
   EXPECT_EQ(host.pcie.pieces, 4.0);  // two layers, one message each way
-  EXPECT_EQ(fetch.pcie.to_host_bytes, 4.0 * 2 * 64);
+  EXPECT_NEAR(fetch.pcie.to_host_bytes, 4.0 * 2 * 64 + lists, 1e-9);
+  EXPECT_EQ(fetch.summary.pcie_of(Placement::kFetchKernel).to_host_bytes, 4.0 * 2 * 64);
   const RetrievalResult none = replay(fixture.trace(), small_options("streaming-llm", "10%"));
   EXPECT_EQ(none.summary.pcie_of(Placement::kFetchDma).bytes() +
                 none.summary.pcie_of(Placement::kCpuAttention).bytes(),
