@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "a2ats/kmeans_options.h"
 #include "exec/device/dispatch.h"
 #include "exec/device/operation_range.h"
 #include "exec/device/workspace.h"
@@ -13,25 +14,7 @@ namespace {
 constexpr const char* kOperation = "codebook_training";
 
 void check(const DevicePoints& points, const KMeansOptions& options) {
-  if (options.clusters < 1 || options.clusters > kMaxCodewords) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("codewords is {}, expected 1 to {}", options.clusters, kMaxCodewords));
-  }
-  if (options.max_iterations < 1 || !(options.tolerance >= 0.0)) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("codebook training wants at least 1 iteration and a tolerance of 0 or "
-                            "more, not {} and {}",
-                            options.max_iterations, options.tolerance));
-  }
-  if (options.initial.data != nullptr &&
-      (options.initial.rows != options.clusters || options.initial.cols != points.head_dim)) {
-    throw Error(ErrorKind::kUsage, fmt::format("initial centroids are [{}, {}], expected [{}, {}]",
-                                               options.initial.rows, options.initial.cols,
-                                               options.clusters, points.head_dim));
-  }
-  if (points.rows < 1) {
-    throw Error(ErrorKind::kBadInput, "there are no calibration keys");
-  }
+  check_kmeans(options, points.rows, points.head_dim);
   dispatch_head_dim(kOperation, points.head_dim, [&]<int kHeadDim> {});
   require_contract(
       points.rows <= INT_MAX && points.stride >= points.head_dim && points.stride % 4 == 0,

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "a2ats/centroid_screen.h"
+#include "a2ats/kmeans_options.h"
 #include "a2ats/kmeans_seeds.h"
 #include "a2ats/squared_distance.h"
 #include "exec/cpu/parallel.h"
@@ -18,7 +19,6 @@ namespace kvsieve::kernels {
 namespace {
 
 constexpr std::int64_t kClustersPerBlock = 8;
-constexpr std::int64_t kMaxClusters = 65536;  // codes are 16 bits wide
 
 void check_finite(MatrixView<const float> rows, std::string_view what) {
   for (std::int64_t i = 0; i < rows.rows; ++i) {
@@ -30,25 +30,7 @@ void check_finite(MatrixView<const float> rows, std::string_view what) {
 }
 
 void check(MatrixView<const float> points, const KMeansOptions& options) {
-  if (options.clusters < 1 || options.clusters > kMaxClusters) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("codewords is {}, expected 1 to {}", options.clusters, kMaxClusters));
-  }
-  if (options.max_iterations < 1 || !(options.tolerance >= 0.0)) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("codebook training wants at least 1 iteration and a tolerance of 0 or "
-                            "more, not {} and {}",
-                            options.max_iterations, options.tolerance));
-  }
-  if (options.initial.data != nullptr &&
-      (options.initial.rows != options.clusters || options.initial.cols != points.cols)) {
-    throw Error(ErrorKind::kUsage, fmt::format("initial centroids are [{}, {}], expected [{}, {}]",
-                                               options.initial.rows, options.initial.cols,
-                                               options.clusters, points.cols));
-  }
-  if (points.rows < 1) {
-    throw Error(ErrorKind::kBadInput, "there are no calibration keys");
-  }
+  check_kmeans(options, points.rows, points.cols);
   check_finite(points, "calibration key");
   if (options.initial.data != nullptr) {
     check_finite(options.initial, "initial centroid");

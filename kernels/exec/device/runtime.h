@@ -117,17 +117,17 @@ struct BusTraffic {
 /// counts when they run, on simt only, through exec/device/host_memory.cuh: absent on cuda.
 [[nodiscard]] std::optional<BusTraffic> bus_traffic(BusPath path);
 
-/// `size()` elements of pinned host memory that this object owns.
-template <class T>
-class PinnedBuffer {
+/// `size()` elements that this object owns, of the memory that Allocate and Free deal in.
+template <class T, void* (*Allocate)(std::size_t), void (*Free)(void*) noexcept>
+class OwnedArray {
  public:
-  PinnedBuffer() = default;
-  explicit PinnedBuffer(std::size_t size)
-      : m_data(static_cast<T*>(allocate_pinned(size * sizeof(T)))), m_size(size) {}
-  ~PinnedBuffer() { free_pinned(m_data); }
-  PinnedBuffer(PinnedBuffer&& other) noexcept
+  OwnedArray() = default;
+  explicit OwnedArray(std::size_t size)
+      : m_data(static_cast<T*>(Allocate(size * sizeof(T)))), m_size(size) {}
+  ~OwnedArray() { Free(m_data); }
+  OwnedArray(OwnedArray&& other) noexcept
       : m_data(std::exchange(other.m_data, nullptr)), m_size(std::exchange(other.m_size, 0)) {}
-  PinnedBuffer& operator=(PinnedBuffer&& other) noexcept {
+  OwnedArray& operator=(OwnedArray&& other) noexcept {
     std::swap(m_data, other.m_data);
     std::swap(m_size, other.m_size);
     return *this;
@@ -142,42 +142,28 @@ class PinnedBuffer {
   std::size_t m_size = 0;
 };
 
-/// `size()` elements of device memory that this object owns.
+/// Elements of pinned host memory.
 template <class T>
-class DeviceBuffer {
+using PinnedBuffer = OwnedArray<T, allocate_pinned, free_pinned>;
+
+/// Elements of device memory.
+template <class T>
+class DeviceBuffer : public OwnedArray<T, allocate_device, free_device> {
  public:
-  DeviceBuffer() = default;
-  explicit DeviceBuffer(std::size_t size)
-      : m_data(static_cast<T*>(allocate_device(size * sizeof(T)))), m_size(size) {}
+  using OwnedArray<T, allocate_device, free_device>::OwnedArray;
   /// Uploads host elements and waits for the copy.
   DeviceBuffer(std::span<const T> elements, Stream& stream) : DeviceBuffer(elements.size()) {
-    copy_to_device(m_data, elements.data(), elements.size_bytes(), stream);
+    copy_to_device(this->data(), elements.data(), elements.size_bytes(), stream);
     stream.synchronize();
   }
-  ~DeviceBuffer() { free_device(m_data); }
-  DeviceBuffer(DeviceBuffer&& other) noexcept
-      : m_data(std::exchange(other.m_data, nullptr)), m_size(std::exchange(other.m_size, 0)) {}
-  DeviceBuffer& operator=(DeviceBuffer&& other) noexcept {
-    std::swap(m_data, other.m_data);
-    std::swap(m_size, other.m_size);
-    return *this;
-  }
-
-  [[nodiscard]] T* data() const noexcept { return m_data; }
-  [[nodiscard]] std::size_t size() const noexcept { return m_size; }
-  [[nodiscard]] std::size_t size_bytes() const noexcept { return m_size * sizeof(T); }
 
   /// Everything in it, after waiting for the stream.
   [[nodiscard]] std::vector<T> download(Stream& stream) const {
-    std::vector<T> elements(m_size);
-    copy_to_host(elements.data(), m_data, size_bytes(), stream);
+    std::vector<T> elements(this->size());
+    copy_to_host(elements.data(), this->data(), this->size_bytes(), stream);
     stream.synchronize();
     return elements;
   }
-
- private:
-  T* m_data = nullptr;
-  std::size_t m_size = 0;
 };
 
 }  // namespace kvsieve::kernels::KVSIEVE_BACKEND_NS
