@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kvsieve/kernels/decimal.h"
+#include "kvsieve/kernels/kv_gather.h"
 #include "kvsieve/sim/codebook.h"
 #include "kvsieve/sim/eviction_replay.h"
 #include "kvsieve/traces/trace.h"
@@ -54,11 +55,7 @@ enum class RetrievalBudget {
   kAdaptive,  ///< the layer's Hq K shared out by approximate attention (Ada-KV's allocation)
 };
 
-/// Which token leaves a full hot buffer.
-enum class HotPolicy {
-  kLru,  ///< whose last use is oldest
-  kLfu,  ///< with the fewest uses since it came in
-};
+using kernels::HotPolicy;
 
 /// Tokens a page, a fixed property of the Quest scorer.
 inline constexpr std::int64_t kQuestPageTokens = 16;
