@@ -490,6 +490,10 @@ class RetrievalTest(DocumentTest):
         exact = retrieval("exact-topk-wrope")["layers"][0]
         self.assertEqual(exact["wrope_score_error"], exact["score_error"])
 
+    def test_query_aware_codes_score_unseen_queries_better_than_plain_ones(self):
+        for ours, plain in zip(retrieval("a2ats")["layers"], retrieval("vq-plain")["layers"]):
+            self.assertLess(ours["vq_score_error"]["mse"], 0.9 * plain["vq_score_error"]["mse"])
+
     def test_placement_chooses_whose_bytes_the_summary_shows(self):
         found = retrieval("exact-topk", "--placement", "cpu-attention")
         self.close(found["summary"]["pcie_bytes_per_step"],

@@ -287,6 +287,8 @@ ordered_json retrieval_document(const RetrievalShape& shape) {
   if (shape.codes) {
     document["cost"]["codes_bytes"] = 800;
     document["cost"]["codebook_bytes"] = 8192;
+    document["cost"]["index"] = {
+        {"bytes_per_token", 2.0}, {"fixed_bytes", 4096}, {"read_bytes_per_step", 192.0}};
   }
   document["warnings"] = ordered_json::array();
   return document;
