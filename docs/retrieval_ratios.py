@@ -158,7 +158,7 @@ def baseline_rows(tool, traces):
                    f"{summary['union_tokens']:.0f}",
                    f"{summary['union_factor']:.2f}" if "union_factor" in summary else "-",
                    percent(summary.get("overlap")),
-                   f"{summary['pcie_per_step']['fetch']['bytes'] / layers / 1024:.0f}"]
+                   f"{summary['pcie_per_step']['fetch-kernel']['bytes'] / layers / 1024:.0f}"]
 
 
 def option_rows(tool, traces, method):
@@ -224,8 +224,7 @@ def buffer_rows(tool, traces):
                              policy)["summary"] for policy in ("lru", "lfu")]
             yield [name_of(trace), slots, f"{hits[0]['union_tokens']:.0f}",
                    percent(hits[0]["overlap"]),
-                   *(percent(summary["hot_hit_rate"]) for summary in hits),
-                   *(f"{summary['pcie_per_step']['fetch']['pieces']:.0f}" for summary in hits)]
+                   *(percent(summary["hot_hit_rate"]) for summary in hits)]
 
 
 def print_cross(tool, traces):
@@ -275,8 +274,8 @@ def print_distances(tool, traces):
 
 def print_buffers(tool, traces):
     print_table("Hot buffer, a2ats at 3%",
-                ["trace", "slots", "union", "overlap", "LRU hits", "LFU hits", "LRU pieces",
-                 "LFU pieces"], buffer_rows(tool, traces))
+                ["trace", "slots", "union", "overlap", "LRU hits", "LFU hits"],
+                buffer_rows(tool, traces))
 
 
 TABLES = {"cross": print_cross, "baselines": print_baselines, "options": print_options,
