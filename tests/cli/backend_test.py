@@ -1,6 +1,8 @@
 """`kvsieve run --backend`: the device kernels choose what the cpu backend chooses."""
 
 import functools
+import tempfile
+from pathlib import Path
 
 from cli_test import MISSING, OK, SAMPLE, USAGE, CliTest, main, run
 
@@ -23,8 +25,9 @@ RUNS = {
 }
 
 
-# One layer, few codewords and few tokens a step keep the executor's share short.
-RETRIEVAL = ("--method", "a2ats", "--layers", "12", "--codewords", "64", "--top", "1%")
+# One layer, few codewords and few tokens a step keep the executor's share short; the sample's 64
+# steps are decoded on the cpu only.
+RETRIEVAL = ("--method", "a2ats", "--codewords", "64", "--top", "4%")
 RETRIEVAL_RUNS = {
     "cpu-attention": ("--placement", "cpu-attention"),
     "fetch-dma": ("--placement", "fetch-dma", "--schedule", "overlapped"),
@@ -35,11 +38,11 @@ RETRIEVAL_RUNS = {
 
 
 @functools.lru_cache(maxsize=None)
-def retrieval(backend, name):
+def retrieval(trace, backend, name):
     words = (() if backend == "cpu" and name == "replay" else
              ("--backend", backend, *RETRIEVAL_RUNS[name],
               *(("--latency",) if backend == "cpu" else ())))
-    outcome = run("run", SAMPLE, "--format", "json", "--quiet", *RETRIEVAL, *words, timeout=500)
+    outcome = run("run", trace, "--format", "json", "--quiet", *RETRIEVAL, *words, timeout=500)
     if outcome.code != OK:
         raise AssertionError(f"{name} on {backend}: {outcome.stderr}")
     return outcome.json
@@ -114,12 +117,22 @@ class SimtTest(CliTest):
 class DecodeStepTest(CliTest):
     """A2ATS's decode steps on the cpu and simt backends, in every placement."""
 
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="kvsieve-test-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.trace = str(Path(folder.name) / "decode.kvtrace")
+        outcome = run("synth", cls.trace, "--layers", "1", "--q-heads", "6", "--kv-heads", "2",
+                      "--head-dim", "64", "--prompt-tokens", "300", "--decode-tokens", "6",
+                      "--prompt-queries", "64")
+        assert outcome.code == OK, outcome.stderr
+
     def test_backends_retrieve_what_the_replay_retrieves(self):
-        expected = retrieved(retrieval("cpu", "replay"))
+        expected = retrieved(retrieval(self.trace, "cpu", "replay"))
         for name in RETRIEVAL_RUNS:
             for backend in ("cpu", "simt"):
                 with self.subTest(run=name, backend=backend):
-                    found = retrieval(backend, name)
+                    found = retrieval(self.trace, backend, name)
                     self.assertEqual(found["backend"], backend)
                     self.assertEqual(retrieved(found), expected)
                     # The trace's F16 rounds queries, keys, values and partial results.
@@ -128,7 +141,7 @@ class DecodeStepTest(CliTest):
     def test_the_executor_counts_what_the_ledger_says_and_measures_no_time(self):
         for name in RETRIEVAL_RUNS:
             with self.subTest(run=name):
-                found = retrieval("simt", name)
+                found = retrieval(self.trace, "simt", name)
                 decode = found["decode"]
                 self.assertNotIn("latency", decode)
                 counted, ledger = dict(decode["bus_per_step"]), dict(decode["ledger_per_step"])
@@ -139,7 +152,7 @@ class DecodeStepTest(CliTest):
                                        found["summary"]["pcie_bytes_per_step"], places=3)
 
     def test_the_cpu_measures_its_stages_and_moves_nothing(self):
-        decode = retrieval("cpu", "cpu-attention")["decode"]
+        decode = retrieval(self.trace, "cpu", "cpu-attention")["decode"]
         self.assertNotIn("bus_per_step", decode)
         self.assertEqual(decode["latency"]["origin"], "measured")
         stages = {stage["stage"]: stage["mean_us"] for stage in decode["latency"]["stages"]}
@@ -148,11 +161,11 @@ class DecodeStepTest(CliTest):
         self.assertLessEqual(sum(stages.values()), decode["latency"]["step_us"] * 1.0001)
 
     def test_overlapped_steps_decode_two_sequences(self):
-        self.assertEqual(retrieval("simt", "fetch-dma")["decode"]["sequences"], 2)
-        self.assertEqual(retrieval("simt", "cpu-attention")["decode"]["sequences"], 1)
+        self.assertEqual(retrieval(self.trace, "simt", "fetch-dma")["decode"]["sequences"], 2)
+        self.assertEqual(retrieval(self.trace, "simt", "cpu-attention")["decode"]["sequences"], 1)
 
     def test_the_table_shows_the_stages(self):
-        text = self.succeed("run", SAMPLE, *RETRIEVAL, "--latency", "--placement",
+        text = self.succeed("run", SAMPLE, *RETRIEVAL, "--layers", "12", "--latency", "--placement",
                             "cpu-attention").stdout
         for word in ("decode steps on cpu, serial", "us a step (measured)", "cpu-attention",
                      "of the replay's"):
