@@ -500,7 +500,8 @@ class RetrievalTest(DocumentTest):
                    found["summary"]["pcie_per_step"]["cpu-attention"]["bytes"])
 
     def test_a_hot_buffer_saves_traffic(self):
-        cold, hot = retrieval("exact-topk"), retrieval("exact-topk", "--hot-buffer", "500")
+        cold = retrieval("exact-topk", "--placement", "fetch-kernel")
+        hot = retrieval("exact-topk", "--placement", "fetch-hot-buffer", "--hot-buffer", "500")
         self.assertNotIn("hot_hit_rate", cold["summary"])
         self.assertGreater(hot["summary"]["hot_hit_rate"], 0.5)
         self.assertLess(hot["summary"]["pcie_bytes_per_step"],

@@ -78,7 +78,7 @@ BROKEN_EVICTION = {
 BROKEN_RETRIEVAL = {
     "no captured mass": remove("summary", "captured_mass"),
     "recall above one": put(1.5, "summary", "recall"),
-    "traffic without pieces": remove("layers", 0, "pcie_per_step", "fetch", "pieces"),
+    "traffic without pieces": remove("layers", 0, "pcie_per_step", "fetch-dma", "pieces"),
     "one placement": remove("layers", 0, "pcie_per_step", "cpu-attention"),
     "a third placement": put({}, "layers", 0, "pcie_per_step", "magic"),
     "a layer without its loss": remove("layers", 0, "output_error"),

@@ -23,7 +23,8 @@ import subprocess
 import sys
 
 BASELINES = pathlib.Path(__file__).parent / "baseline"
-# Shared memory that the system keeps in every block from sm_90 on; cuobjdump counts it.
+# Shared memory that the system keeps in every block from sm_90 on; cuobjdump counts it wherever a
+# kernel has some of its own.
 RESERVED_SHARED_BYTES = {"sm_90": 1024, "sm_100": 1024}
 COPY_KERNELS = ("compact_cache_kernel", "append_tokens_kernel", "regrow_cache_kernel",
                 "gather_rows_kernel")
@@ -73,7 +74,7 @@ def per_kernel(cuobjdump, library):
             kernels[arch, name] = {
                 "registers": registers,
                 "stack_bytes": stack + local,
-                "static_shared_bytes": shared - RESERVED_SHARED_BYTES.get(arch, 0),
+                "static_shared_bytes": max(0, shared - RESERVED_SHARED_BYTES.get(arch, 0)),
                 "accesses": collections.Counter(),
             }
     for line in run([cuobjdump, "-sass", library]).splitlines():
