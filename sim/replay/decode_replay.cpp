@@ -110,6 +110,7 @@ class DecodeReplay {
         m_model(trace.header().model),
         m_steps(trace.header().decode_tokens) {
     check(options);
+    m_engine = make_retrieval_engine(decode.backend);  // before the minutes that training may take
     for (const std::size_t index : captured_indices(trace, options.layers)) {
       traces::TraceLayer layer = trace.layer(index);
       if (!layer.spec.attention.sliding_window) {
@@ -210,16 +211,15 @@ class DecodeReplay {
       numbers.push_back(layer.layer);
     }
     RecordedSteps recorded(std::move(numbers), m_steps);
-    const std::unique_ptr<kernels::RetrievalEngine> engine =
-        make_retrieval_engine(m_decode.backend);
     std::list<kernels::RopePhases> phases;
     const std::vector<kernels::RetrievalLayer> layers = engine_layers(phases);
-    engine->load(layers, engine_options);
+    m_engine->load(layers, engine_options);
     for (std::int64_t s = 0; s < m_steps; ++s) {
-      engine->step(top_at(s), recorded.step(s));
+      m_engine->step(top_at(s), recorded.step(s));
       report(kTrainingShare +
              kDecodeShare * static_cast<double>(s + 1) / static_cast<double>(m_steps));
     }
+    m_engine.reset();  // the whole cache of all layers
     return recorded;
   }
 
@@ -292,6 +292,7 @@ class DecodeReplay {
   const traces::ModelShape& m_model;
   std::int64_t m_steps;
   std::vector<traces::TraceLayer> m_layers;
+  std::unique_ptr<kernels::RetrievalEngine> m_engine;
 };
 
 }  // namespace
