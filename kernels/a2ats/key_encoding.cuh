@@ -118,12 +118,12 @@ __global__ void __launch_bounds__(kAppendThreads)
   AppendState& state = states[segment];
   atomicMax(&state.worst, ~block_best);
   __threadfence();
-  if (atomicAdd(&state.arrived, 1U) + 1 < gridDim.x) {
+  // The last block to arrive wraps the count back to zero.
+  if (atomicInc(&state.arrived, gridDim.x - 1) != gridDim.x - 1) {
     return;
   }
   __threadfence();
   const unsigned code = codeword_of(~atomicExch(&state.worst, 0ULL));
-  state.arrived = 0;
   const CodeStore& store = task.store;
   if (store.format == CodeFormat::kUint16) {
     store.codes[segment * store.stride + task.first] = static_cast<std::uint16_t>(code);
