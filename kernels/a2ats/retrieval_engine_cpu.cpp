@@ -3,6 +3,8 @@
 #include <cstring>
 #include <numeric>
 
+#include "a2ats/bucket_refresh.h"
+#include "a2ats/prompt_rows.h"
 #include "exec/cpu/parallel.h"
 #include "kvsieve/kernels/code_buckets.h"
 #include "kvsieve/kernels/key_encoding.h"
@@ -15,9 +17,6 @@
 
 namespace kvsieve::kernels {
 namespace {
-
-/// Tokens behind the buckets that are read one by one before the buckets are built anew.
-constexpr std::int64_t kMaxTail = 1024;
 
 std::size_t as_size(std::int64_t value) {
   return static_cast<std::size_t>(value);
@@ -119,8 +118,7 @@ class CpuRetrievalEngine : public RetrievalEngine {
     state.codewords.resize(as_size(m_kv_heads));
     state.buckets.resize(as_size(m_kv_heads));
     state.rows = RowMemory(as_size(m_kv_heads * m_tokens * m_row_bytes));
-    std::vector<float> keys(as_size(m_tokens * m_head_dim));
-    std::vector<float> values(keys.size());
+    write_prompt_rows(layer, state.rows.data());
     for (std::int64_t h = 0; h < m_kv_heads; ++h) {
       const HeadCodebook& book = layer.codebooks[as_size(h)];
       state.encoders.emplace_back(book.codewords, book.cholesky);
@@ -128,12 +126,6 @@ class CpuRetrievalEngine : public RetrievalEngine {
       state.encoders.back().encode(
           HeadSlice(layer.k, h), 0,
           std::span(state.codes).subspan(as_size(h * m_tokens), as_size(m_prompt_tokens)));
-      load_rotated_rows(HeadSlice(layer.k, h), *layer.phases, {keys.data(), m_tokens, m_head_dim});
-      load_rows(HeadSlice(layer.v, h), 0, {values.data(), m_tokens, m_head_dim});
-      for (std::int64_t j = 0; j < m_prompt_tokens; ++j) {
-        write_row(row(state, h, j), std::span(keys).subspan(as_size(j * m_head_dim)),
-                  std::span(values).subspan(as_size(j * m_head_dim)));
-      }
     }
     if (m_options.placement == Placement::kFetchHotBuffer) {
       state.hot.assign(as_size(m_kv_heads),
@@ -249,8 +241,7 @@ class CpuRetrievalEngine : public RetrievalEngine {
   }
 
   void refresh_buckets(CpuLayer& state) const {
-    const TokenRange bucketed = state.buckets.front().range;
-    if (m_step > 0 && bucketed.begin == m_range.begin && m_range.end - bucketed.end <= kMaxTail) {
+    if (!buckets_are_stale(state.buckets.front().range, m_range, m_step)) {
       return;
     }
     parallel_for_index(m_kv_heads, [&](std::int64_t h) {

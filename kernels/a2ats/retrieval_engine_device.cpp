@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "a2ats/bucket_refresh.h"
 #include "a2ats/code_buckets_device.h"
 #include "a2ats/key_encoding_device.h"
 #include "a2ats/kv_gather_device.h"
@@ -24,10 +25,6 @@ namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 namespace {
 
 constexpr std::string_view kName = "decode step";
-
-/// Tokens behind the buckets that are read one by one before the buckets are built anew: building
-/// takes a pass over all codes, each of these a few bytes a step.
-constexpr std::int64_t kMaxTail = 1024;
 
 std::size_t as_size(std::int64_t value) {
   return static_cast<std::size_t>(value);
@@ -351,8 +348,7 @@ class DeviceRetrievalEngine : public RetrievalEngine {
 
   void choose_by_buckets(LayerCache& cache, SequenceState& sequence, Stream& lane) const {
     const RetrievalShape& shape = *m_shape;
-    if (cache.bucketed.begin != m_range.begin || m_range.end - cache.bucketed.end > kMaxTail ||
-        m_step == 0) {
+    if (buckets_are_stale(cache.bucketed, m_range, m_step)) {
       cache.bucketed = m_range;
       BuildBucketsArgs build;
       build.codes = cache.codes.data();

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "a2ats/key_encoding_device.h"
+#include "a2ats/prompt_rows.h"
 #include "kvsieve/traces/dtype.h"
 #include "kvsieve/traces/error.h"
 
@@ -138,22 +138,7 @@ LayerCache::LayerCache(const RetrievalLayer& layer, const RetrievalShape& shape,
       host_counts(list_counts.size()),
       output(as_size(shape.q_heads * shape.head_dim)),
       log_sums(as_size(shape.q_heads)) {
-  // The prompt's rows, K after RoPE, rounded to the cache's dtype: K and V of a token adjacent.
-  const std::int64_t d = shape.head_dim;
-  std::vector<float> keys(as_size(shape.tokens * d));
-  std::vector<float> values(keys.size());
-  const auto put = [&](std::byte* row, const std::vector<float>& numbers, std::int64_t j) {
-    traces::from_float(shape.dtype, std::span(numbers).subspan(as_size(j * d), as_size(d)), row);
-  };
-  for (std::int64_t h = 0; h < shape.kv_heads; ++h) {
-    load_rotated_rows(HeadSlice(layer.k, h), *layer.phases, {keys.data(), shape.tokens, d});
-    load_rows(HeadSlice(layer.v, h), 0, {values.data(), shape.tokens, d});
-    for (std::int64_t j = 0; j < shape.prompt_tokens; ++j) {
-      std::byte* row = rows.data() + (h * shape.tokens + j) * shape.row_bytes;
-      put(row, keys, j);
-      put(row + shape.row_bytes / 2, values, j);
-    }
-  }
+  write_prompt_rows(layer, rows.data());
   if (options.placement == Placement::kFetchHotBuffer) {
     hot_rows = DeviceBuffer<std::int32_t>(list_tokens.size());
     hot_misses = DeviceBuffer<std::int32_t>(list_counts.size());

@@ -105,8 +105,8 @@ struct KMeansResult {
 /// nearer. Empty clusters: take over the point farthest from its centroid (lowest index in a tie),
 /// one after another, never a cluster's only member. All three keep the objective from increasing.
 /// Most distances are ruled out by bounds instead of being computed, which changes no bit. Bits
-/// depend on the arguments alone, not on the number of threads, and from given initial centroids not
-/// on the instruction set either (seeds are searched for in fp32).
+/// depend on the arguments alone, not on the number of threads, and from given initial centroids
+/// not on the instruction set either (seeds are searched for in fp32).
 /// @param points [N, d] fp32, N >= 1
 /// Throws Error(kUsage) for options out of range, Error(kBadInput) naming the first row that is not
 /// finite, and whatever `progress` throws.
