@@ -2,9 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <vector>
 
+#include "bench/peers/peer_call.h"
 #include "bench/roofline.h"
 #include "kvsieve/kernels/budget_allocation.h"
 #include "kvsieve/kernels/cache_compaction.h"
@@ -49,18 +49,6 @@ struct Layer {
                            cache);
   }
 };
-
-/// Runs `action`; false, with the reason on stderr, if it throws.
-template <class Action>
-bool succeeds(const Action& action) {
-  try {
-    action();
-    return true;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return false;
-  }
-}
 
 }  // namespace
 }  // namespace kvsieve::bench

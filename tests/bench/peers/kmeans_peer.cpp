@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
 #include <vector>
 
+#include "bench/peers/peer_call.h"
 #include "bench/roofline.h"
 #include "kvsieve/kernels/codebook_training.h"
 #include "kvsieve/kernels/head_tensors.h"
@@ -60,18 +60,6 @@ void load(const std::vector<traces::Trace>& traces, std::int64_t layer_number,
   kernels::whiten(MatrixView<const float>(keys.data(), result.rows, result.width),
                   kernels::factorise(moment).matrix(),
                   {result.z.data(), result.rows, result.width});
-}
-
-/// Runs `action`; false, with the reason on stderr, if it throws.
-template <class Action>
-bool succeeds(const Action& action) {
-  try {
-    action();
-    return true;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return false;
-  }
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "bench/peers/peer_call.h"
 #include "bench/retrieval_layer.h"
 #include "bench/roofline.h"
 #include "kvsieve/kernels/instruction_set.h"
@@ -18,13 +19,7 @@ namespace {
 /// Runs `action` with so many threads; 1, with the reason on stderr, if it throws.
 template <class Action>
 int run(int threads, const Action& action) {
-  try {
-    with_threads(threads, action);
-    return 0;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
+  return succeeds([&] { with_threads(threads, action); }) ? 0 : 1;
 }
 
 }  // namespace
