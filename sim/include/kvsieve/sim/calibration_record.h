@@ -1,0 +1,76 @@
+#pragma once
+// What `kvsieve calibrate` found: how one engine's kernels run on one device.
+
+#include <array>
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kvsieve::sim {
+
+/// Where decode attention's time goes, fixed by its input alone: KV bytes against the L2 cache.
+enum class AttentionRegime {
+  kLaunch,  ///< KV <= L2 / 4
+  kL2,      ///< L2 / 4 < KV <= 2 L2
+  kHbm,     ///< KV > 2 L2
+};
+inline constexpr std::size_t kAttentionRegimes = 3;
+/// launch, l2, hbm.
+[[nodiscard]] std::string_view name_of(AttentionRegime regime) noexcept;
+/// The regime of `kv_bytes` = 2 x batch x context x kv_heads x head_dim x element bytes.
+[[nodiscard]] AttentionRegime attention_regime(double kv_bytes, double l2_bytes) noexcept;
+
+/// Decode attention in one regime, fitted: us = floor + unit x waves + gigabyte x KV / 10^9, where
+/// waves = batch x kv_heads / SMs.
+struct AttentionFit {
+  double floor_us = 0.0;
+  double unit_us = 0.0;
+  double us_per_gigabyte = 0.0;
+  std::int64_t rows = 0;      ///< fitted to so many; 0 keeps the preset
+  double mape = 0.0;          ///< of the fit with its corrections on these rows, left out one by one
+  double median_error = 0.0;  ///< likewise
+};
+
+/// What a fitted row left over: measured / fitted time of one shape. Shapes nearby are corrected by
+/// their neighbours (calibration.h).
+struct AttentionResidual {
+  AttentionRegime regime = AttentionRegime::kHbm;
+  std::int32_t q_heads = 0;
+  std::int32_t kv_heads = 0;
+  double log2_batch = 0.0;
+  double log2_context = 0.0;
+  double ratio = 1.0;
+};
+
+/// Dense layers, fitted: factors of the preset's time while reading weights and while computing.
+struct GemmFit {
+  double floor_us = 0.0;
+  double bandwidth = 0.0;  ///< share of memory_gbps
+  double flops = 0.0;      ///< share of bf16_tflops
+  std::int64_t rows = 0;
+  double mape = 0.0;
+};
+
+/// The calibration of one profile.
+struct CalibrationRecord {
+  std::string engine;
+  std::string engine_version;
+  std::string kv_dtype;   ///< bfloat16, fp8; what the attention rows had
+  std::string date;       ///< ISO 8601, when it was fitted
+  std::string rows_file;  ///< name of the file, without its folder
+  std::string rows_hash;  ///< xxh128 of its bytes
+  std::array<AttentionFit, kAttentionRegimes> attention;
+  std::vector<AttentionResidual> residuals;
+  GemmFit gemm;
+  double step_overhead_us = 0.0;     ///< of the engine, a decode step, fitted to end-to-end rows
+  std::int64_t end_to_end_rows = 0;  ///< behind it
+  std::int64_t flagged_rows = 0;     ///< faster than the memory can be, left out
+};
+
+[[nodiscard]] nlohmann::ordered_json to_json(const CalibrationRecord& record);
+/// Throws Error(kBadInput) naming the field.
+[[nodiscard]] CalibrationRecord calibration_from_json(const nlohmann::ordered_json& json);
+
+}  // namespace kvsieve::sim

@@ -1,0 +1,95 @@
+#pragma once
+// A schedule over a GPU, its two copy engines, the host's cores and the host's memory: discrete
+// events in which tasks on different lanes run side by side and slow each other down where they
+// share a link or a memory.
+
+#include <array>
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kvsieve::sim {
+
+/// What a task occupies alone; tasks of a lane run one after another, in the order given.
+enum class Lane { kGpu, kToHost, kToGpu, kCpu };
+inline constexpr std::size_t kLanes = 4;
+/// gpu, to-host, to-gpu, cpu.
+[[nodiscard]] std::string_view name_of(Lane lane) noexcept;
+
+/// What tasks of different lanes share.
+enum class SharedResource {
+  kSms,         ///< copy kernels and zero-copy reads take SMs from computing
+  kLink,        ///< both directions together
+  kHostMemory,  ///< DRAM of the host
+};
+inline constexpr std::size_t kSharedResources = 3;
+/// sms, link, host-memory.
+[[nodiscard]] std::string_view name_of(SharedResource resource) noexcept;
+
+/// A task as it would run alone.
+struct TimelineTask {
+  std::int32_t name = 0;  ///< index into Timeline::names
+  Lane lane = Lane::kGpu;
+  double us = 0.0;  ///< alone
+  /// Share of each shared resource that it uses while it runs alone, 0 to 1.
+  std::array<double, kSharedResources> uses{};
+  std::int32_t step = 0;
+  std::int32_t layer = -1;
+  std::int32_t micro_batch = 0;
+  std::int64_t bytes = 0;   ///< moved over the link
+  std::int64_t pieces = 0;  ///< of that transfer
+  std::int32_t after_begin = 0;  ///< tasks that it waits for: after[after_begin, after_end)
+  std::int32_t after_end = 0;
+};
+
+/// Tasks in the order in which they are issued; each waits for earlier ones only.
+struct Timeline {
+  std::vector<std::string> names;
+  std::vector<TimelineTask> tasks;
+  std::vector<std::int32_t> after;
+};
+
+/// When a task ran. end - begin >= us.
+struct TimelineSpan {
+  double begin_us = 0.0;
+  double end_us = 0.0;
+};
+
+/// What came of it.
+struct TimelineResult {
+  std::vector<TimelineSpan> spans;  ///< [tasks]
+  double total_us = 0.0;
+  std::array<double, kLanes> busy_us{};  ///< a lane's tasks ran for so long
+  /// Mean use of each shared resource over the whole time, 0 to 1.
+  std::array<double, kSharedResources> utilisation{};
+  /// Time in which a copy engine moves data, or a GPU task does that uses the link, and no other
+  /// task of the GPU or CPU lane runs: what a faster link would save.
+  double exposed_transfer_us = 0.0;
+  /// Tasks without slack, first to last: each begins when the one before ends.
+  std::vector<std::int32_t> critical_path;
+};
+
+/// Runs the timeline. Between two events each running task advances at the rate that the most
+/// contended of its shared resources leaves it: where the uses of a resource sum to s > 1, each of
+/// them runs at 1 / s. Deterministic; time O(n log n) for n tasks.
+/// Throws Error(kInternal) if a task waits for itself or a later one, or if its time is negative
+/// or not finite.
+[[nodiscard]] TimelineResult simulate(const Timeline& timeline);
+
+/// Steps of a timeline: the time from the end of the step before to its own last end.
+[[nodiscard]] std::vector<double> step_times_us(const Timeline& timeline,
+                                                const TimelineResult& result);
+
+/// Chrome's trace event format, which Perfetto opens too: a thread a lane, a slice a task with
+/// layer, micro-batch, bytes and pieces as arguments, critical tasks marked, and a counter of bytes
+/// in flight a direction. Times in us.
+/// @param title of the process @param first_step, last_step (excluded) of the steps to write
+[[nodiscard]] nlohmann::ordered_json chrome_trace(const Timeline& timeline,
+                                                  const TimelineResult& result,
+                                                  std::string_view title,
+                                                  std::int32_t first_step, std::int32_t last_step);
+
+}  // namespace kvsieve::sim
