@@ -13,7 +13,9 @@
 
 namespace kvsieve::sim {
 
-/// What a task occupies alone; tasks of a lane run one after another, in the order given.
+/// What a task occupies alone: a lane runs one task at a time. Tasks of one lane and micro-batch run
+/// in the order given, as on a stream; among several micro-batches' ready tasks the one issued first
+/// runs first.
 enum class Lane { kGpu, kToHost, kToGpu, kCpu };
 inline constexpr std::size_t kLanes = 4;
 /// gpu, to-host, to-gpu, cpu.
