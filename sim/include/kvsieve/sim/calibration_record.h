@@ -28,8 +28,8 @@ struct AttentionFit {
   double floor_us = 0.0;
   double unit_us = 0.0;
   double us_per_gigabyte = 0.0;
-  std::int64_t rows = 0;      ///< fitted to so many; 0 keeps the preset
-  double mape = 0.0;          ///< of the fit with its corrections on these rows, left out one by one
+  std::int64_t rows = 0;  ///< fitted to so many; 0 keeps the preset
+  double mape = 0.0;      ///< of the fit with its corrections on these rows, left out one by one
   double median_error = 0.0;  ///< likewise
 };
 

@@ -36,8 +36,8 @@ struct ModelDimensions {
   std::int64_t experts = 1;
   std::int64_t experts_per_token = 1;
   std::int64_t vocabulary = 0;
-  bool tied_embeddings = false;  ///< input and output embeddings are one matrix
-  std::int64_t max_context = 0;  ///< positions that it was made for
+  bool tied_embeddings = false;   ///< input and output embeddings are one matrix
+  std::int64_t max_context = 0;   ///< positions that it was made for
   std::int64_t weight_bytes = 2;  ///< an element
   /// Layers that see only this many tokens back: their indices, all below `layers`, ascending.
   std::optional<std::int64_t> sliding_window;

@@ -13,9 +13,9 @@
 
 namespace kvsieve::sim {
 
-/// What a task occupies alone: a lane runs one task at a time. Tasks of one lane and micro-batch run
-/// in the order given, as on a stream; among several micro-batches' ready tasks the one issued first
-/// runs first.
+/// What a task occupies alone: a lane runs one task at a time. Tasks of one lane and micro-batch
+/// run in the order given, as on a stream; among several micro-batches' ready tasks the one issued
+/// first runs first.
 enum class Lane { kGpu, kToHost, kToGpu, kCpu };
 inline constexpr std::size_t kLanes = 4;
 /// gpu, to-host, to-gpu, cpu.
@@ -41,8 +41,8 @@ struct TimelineTask {
   std::int32_t step = 0;
   std::int32_t layer = -1;
   std::int32_t micro_batch = 0;
-  std::int64_t bytes = 0;   ///< moved over the link
-  std::int64_t pieces = 0;  ///< of that transfer
+  std::int64_t bytes = 0;        ///< moved over the link
+  std::int64_t pieces = 0;       ///< of that transfer
   std::int32_t after_begin = 0;  ///< tasks that it waits for: after[after_begin, after_end)
   std::int32_t after_end = 0;
 };
@@ -91,7 +91,7 @@ struct TimelineResult {
 /// @param title of the process @param first_step, last_step (excluded) of the steps to write
 [[nodiscard]] nlohmann::ordered_json chrome_trace(const Timeline& timeline,
                                                   const TimelineResult& result,
-                                                  std::string_view title,
-                                                  std::int32_t first_step, std::int32_t last_step);
+                                                  std::string_view title, std::int32_t first_step,
+                                                  std::int32_t last_step);
 
 }  // namespace kvsieve::sim
