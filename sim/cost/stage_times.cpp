@@ -22,7 +22,9 @@ constexpr double kCopyKernelSms = 0.1;
 /// Entries that the hash tables of MagicPIG have a bucket: K = 10 bits.
 constexpr double kHashBuckets = 1024.0;
 
-std::int64_t whole(double count) { return std::llround(count); }
+std::int64_t whole(double count) {
+  return std::llround(count);
+}
 
 double bytes_of(const Work& work) {
   return static_cast<double>(work.bytes_read + work.bytes_written);
@@ -43,7 +45,9 @@ std::string_view attention_regime_name(AttentionRegime regime) {
   return "attention-hbm";
 }
 
-std::size_t at(SharedResource resource) { return static_cast<std::size_t>(resource); }
+std::size_t at(SharedResource resource) {
+  return static_cast<std::size_t>(resource);
+}
 
 }  // namespace
 
@@ -88,8 +92,8 @@ StageTime StageTimes::attention(double context, double longest, CostTerms* terms
 StageTime StageTimes::qkv(CostTerms* terms) const {
   const double width = static_cast<double>(m_model.width);
   const double rows = static_cast<double>(m_model.q_heads + 2 * m_model.kv_heads) * head_dim();
-  double us = m_step.m_gpu.gemm_us(m_batch, rows, width,
-                                   static_cast<double>(m_model.weight_bytes), terms);
+  double us =
+      m_step.m_gpu.gemm_us(m_batch, rows, width, static_cast<double>(m_model.weight_bytes), terms);
   us += m_step.m_gpu.kernel_us(2.0 * m_batch * width * kActivationBytes, 0.0, 1.0, false, terms);
   if (m_method.family != CostFamily::kRetrieval) {
     us += m_step.m_gpu.kernel_us(2.0 * m_batch * rows * kActivationBytes, 0.0, 1.0, false, terms);
@@ -100,7 +104,8 @@ StageTime StageTimes::qkv(CostTerms* terms) const {
 StageTime StageTimes::encode(CostTerms* terms) const {
   if (!m_method.index.codes) {
     const double rows = m_batch * kv_heads() * m_method.index.key_rows_per_token;
-    return gpu(m_step.m_gpu.kernel_us(rows * head_dim() * kActivationBytes, 0.0, 1.0, false, terms));
+    return gpu(
+        m_step.m_gpu.kernel_us(rows * head_dim() * kActivationBytes, 0.0, 1.0, false, terms));
   }
   const Work work = kernels::key_encoding_work(
       whole(m_batch), m_method.index.codewords, m_model.head_dim, m_element_bytes,
@@ -126,11 +131,11 @@ StageTime StageTimes::score(CostTerms* terms) const {
                                       index.buckets ? 1.0 : 2.0, false, terms));
   }
   const double units = m_context / static_cast<double>(index.unit_tokens);
-  const double bytes = m_batch * kv_heads() * m_context * index.key_rows_per_token * head_dim() *
-                       kActivationBytes;
-  return gpu(m_step.m_gpu.kernel_us(
-      bytes + m_batch * kv_heads() * group * units * 4.0,
-      2.0 * m_batch * kv_heads() * group * units * head_dim(), 1.0, true, terms));
+  const double bytes =
+      m_batch * kv_heads() * m_context * index.key_rows_per_token * head_dim() * kActivationBytes;
+  return gpu(m_step.m_gpu.kernel_us(bytes + m_batch * kv_heads() * group * units * 4.0,
+                                    2.0 * m_batch * kv_heads() * group * units * head_dim(), 1.0,
+                                    true, terms));
 }
 
 double StageTimes::top() const {
@@ -142,12 +147,11 @@ double StageTimes::top() const {
 StageTime StageTimes::top_k(CostTerms* terms) const {
   const IndexCost& index = m_method.index;
   const std::int64_t rows = whole(m_batch * static_cast<double>(m_model.q_heads));
-  const Work work =
-      index.codes && index.buckets
-          ? kernels::code_buckets_work(rows, index.codewords, whole(top()), 0)
-          : kernels::topk_retrieval_work(
-                rows, whole(m_context / static_cast<double>(index.unit_tokens)),
-                whole(top() / static_cast<double>(index.unit_tokens)));
+  const Work work = index.codes && index.buckets
+                        ? kernels::code_buckets_work(rows, index.codewords, whole(top()), 0)
+                        : kernels::topk_retrieval_work(
+                              rows, whole(m_context / static_cast<double>(index.unit_tokens)),
+                              whole(top() / static_cast<double>(index.unit_tokens)));
   return gpu(m_step.m_gpu.kernel_us(work, 1.0, false, terms));
 }
 
@@ -156,8 +160,7 @@ kernels::LedgerShape StageTimes::layer_shape() const {
 }
 
 double StageTimes::moved_row_bytes() const {
-  const double row =
-      static_cast<double>(kernels::row_bytes(m_model.head_dim, m_element_bytes));
+  const double row = static_cast<double>(kernels::row_bytes(m_model.head_dim, m_element_bytes));
   return m_method.index.key_rank > 0 ? row / 2.0 : row;
 }
 
@@ -196,9 +199,9 @@ StageTime StageTimes::fetched_attention(CostTerms* terms) const {
   if (m_method.index.key_rank > 0) {
     const double rank = static_cast<double>(m_method.index.key_rank);
     const double rows = m_batch * union_tokens() * m_load.miss_share;
-    time.us += m_step.m_gpu.kernel_us(
-        rows * (rank + kv_heads() * head_dim()) * kActivationBytes,
-        2.0 * rows * rank * kv_heads() * head_dim(), 1.0, true, terms);
+    time.us +=
+        m_step.m_gpu.kernel_us(rows * (rank + kv_heads() * head_dim()) * kActivationBytes,
+                               2.0 * rows * rank * kv_heads() * head_dim(), 1.0, true, terms);
   }
   return time;
 }
@@ -235,8 +238,8 @@ StageTime StageTimes::stage(CostStage stage, bool sliding, CostTerms* terms) con
       return qkv(terms);
     case CostStage::kAttention: {
       if (sliding) {
-        return attention(
-            std::min(m_context + 1.0, static_cast<double>(*m_model.sliding_window)), 1.0, terms);
+        return attention(std::min(m_context + 1.0, static_cast<double>(*m_model.sliding_window)),
+                         1.0, terms);
       }
       return m_method.family == CostFamily::kEviction
                  ? attention(m_load.kept_share * m_context + 1.0, m_load.longest_over_mean, terms)
@@ -278,29 +281,28 @@ StageTime StageTimes::stage(CostStage stage, bool sliding, CostTerms* terms) con
     case CostStage::kCpuScore: {
       // Each query head reads one bucket of every table.
       const double bytes = m_batch * static_cast<double>(m_model.q_heads) * m_context *
-                           static_cast<double>(m_method.index.table_bytes_per_token) /
-                           kHashBuckets;
+                           static_cast<double>(m_method.index.table_bytes_per_token) / kHashBuckets;
       return host(m_step.m_host.attention_us(bytes, 0.0, terms), bytes);
     }
     case CostStage::kCpuAttention: {
-      const Work work = kernels::sparse_decode_work(
-          whole(m_batch * kv_heads() * union_tokens()), whole(m_batch * kv_heads()),
-          m_model.group(), m_model.head_dim, m_element_bytes);
+      const Work work = kernels::sparse_decode_work(whole(m_batch * kv_heads() * union_tokens()),
+                                                    whole(m_batch * kv_heads()), m_model.group(),
+                                                    m_model.head_dim, m_element_bytes);
       return host(
           m_step.m_host.attention_us(bytes_of(work), static_cast<double>(work.flops), terms),
           bytes_of(work));
     }
     case CostStage::kUp:
-      return message(Direction::kToGpu,
-                     m_batch * static_cast<double>(kernels::up_bytes(shape)), terms);
+      return message(Direction::kToGpu, m_batch * static_cast<double>(kernels::up_bytes(shape)),
+                     terms);
     case CostStage::kFetch:
       return fetch(terms);
     case CostStage::kFetchedAttention:
       return fetched_attention(terms);
     case CostStage::kResidentAttention:
-      return attention(std::min(static_cast<double>(m_method.sinks + m_method.window),
-                                m_context + 1.0),
-                       1.0, terms);
+      return attention(
+          std::min(static_cast<double>(m_method.sinks + m_method.window), m_context + 1.0), 1.0,
+          terms);
     case CostStage::kMerge:
       return gpu(gpu_times.kernel_us(
           kernels::merge_partial_work(whole(m_batch * static_cast<double>(m_model.q_heads)),
@@ -311,15 +313,15 @@ StageTime StageTimes::stage(CostStage stage, bool sliding, CostTerms* terms) con
     case CostStage::kMlp:
       return mlp(terms);
     case CostStage::kLogits:
-      return gpu(gpu_times.gemm_us(m_batch, static_cast<double>(m_model.vocabulary), width, weight,
-                                   terms) +
-                     gpu_times.kernel_us(2.0 * m_batch * width * kActivationBytes, 0.0, 1.0, false,
-                                         terms),
-                 kGemmMemory);
+      return gpu(
+          gpu_times.gemm_us(m_batch, static_cast<double>(m_model.vocabulary), width, weight,
+                            terms) +
+              gpu_times.kernel_us(2.0 * m_batch * width * kActivationBytes, 0.0, 1.0, false, terms),
+          kGemmMemory);
     case CostStage::kSampling:
       // Softmax and a draw: the logits in fp32 are read three times.
-      return gpu(gpu_times.kernel_us(
-          3.0 * m_batch * static_cast<double>(m_model.vocabulary) * 4.0, 0.0, 3.0, false, terms));
+      return gpu(gpu_times.kernel_us(3.0 * m_batch * static_cast<double>(m_model.vocabulary) * 4.0,
+                                     0.0, 3.0, false, terms));
     case CostStage::kEngine: {
       StageTime time;
       time.us = m_step.m_engine_us;

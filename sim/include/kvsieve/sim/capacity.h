@@ -33,11 +33,11 @@ struct MemoryLedger {
 };
 
 struct CapacityOptions {
-  std::int64_t page_tokens = 16;    ///< caches are rounded up to whole pages
-  double gpu_share = 0.9;           ///< of GPU memory that an engine uses
-  double host_share = 0.9;          ///< of host memory
-  std::int64_t element_bytes = 2;   ///< of the KV cache
-  std::int64_t new_tokens = 0;      ///< room for tokens that are still to come, a sequence
+  std::int64_t page_tokens = 16;   ///< caches are rounded up to whole pages
+  double gpu_share = 0.9;          ///< of GPU memory that an engine uses
+  double host_share = 0.9;         ///< of host memory
+  std::int64_t element_bytes = 2;  ///< of the KV cache
+  std::int64_t new_tokens = 0;     ///< room for tokens that are still to come, a sequence
 };
 
 /// K and V of one sequence: `tokens` in every KV head of the global layers, at most the window in
@@ -47,12 +47,10 @@ struct CapacityOptions {
 
 /// The ledger of a method at a context. Throws Error(kUsage) for latent attention.
 [[nodiscard]] MemoryLedger memory_ledger(const ModelDimensions& model, const CostMethod& method,
-                                         std::int64_t context,
-                                         const CapacityOptions& options = {});
+                                         std::int64_t context, const CapacityOptions& options = {});
 
 /// The largest batch that fits both memories; 0 if none does.
-[[nodiscard]] std::int64_t largest_batch(const MemoryLedger& ledger,
-                                         const HardwareProfile& profile,
+[[nodiscard]] std::int64_t largest_batch(const MemoryLedger& ledger, const HardwareProfile& profile,
                                          const CapacityOptions& options = {});
 
 }  // namespace kvsieve::sim

@@ -81,7 +81,7 @@ struct LayerLoad {
 
 /// Loads of steps x layers, captured in a trace.
 struct StepLoads {
-  std::int64_t layers = 0;      ///< global layers of the trace that were captured
+  std::int64_t layers = 0;       ///< global layers of the trace that were captured
   std::vector<LayerLoad> loads;  ///< [steps, layers]
 
   [[nodiscard]] std::int64_t steps() const noexcept {

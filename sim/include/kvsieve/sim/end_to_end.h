@@ -15,12 +15,11 @@ struct EndToEndTime {
   double rounds = 1.0;  ///< batch / the sequences whose cache fits at once, at least 1
 };
 
-/// `batch` requests of `prompt` tokens that each generate `output` tokens, served together as far as
-/// GPU memory allows and in rounds beyond that, each decode step with the engine's overhead where
-/// the profile has one. 16-bit weights and cache.
-/// Throws Error(kUsage) for latent attention, or if not even one request fits.
+/// `batch` requests of `prompt` tokens that each generate `output` tokens, served together as far
+/// as GPU memory allows and in rounds beyond that, each decode step with the engine's overhead
+/// where the profile has one. 16-bit weights and cache. Throws Error(kUsage) for latent attention,
+/// or if not even one request fits.
 [[nodiscard]] EndToEndTime end_to_end(const HardwareProfile& profile, const ModelDimensions& model,
-                                      std::int64_t batch, std::int64_t prompt,
-                                      std::int64_t output);
+                                      std::int64_t batch, std::int64_t prompt, std::int64_t output);
 
 }  // namespace kvsieve::sim

@@ -35,9 +35,9 @@ enum class CostStage {
   kFetchedAttention,
   kResidentAttention,
   kMerge,
-  kOutput,    ///< projection of the attention's output
-  kMlp,       ///< norm and MLP or experts
-  kLogits,    ///< norm and output embedding
+  kOutput,  ///< projection of the attention's output
+  kMlp,     ///< norm and MLP or experts
+  kLogits,  ///< norm and output embedding
   kSampling,
   kEngine,  ///< what a serving engine adds to a step, where it was calibrated
 };
@@ -59,9 +59,9 @@ struct CostPoint {
 /// A stage of a step, all layers and sequences.
 struct StageCost {
   CostStage stage{};
-  double us = 0.0;  ///< run alone
-  double bytes = 0.0;   ///< over the link
-  double pieces = 0.0;  ///< of these transfers
+  double us = 0.0;          ///< run alone
+  double bytes = 0.0;       ///< over the link
+  double pieces = 0.0;      ///< of these transfers
   std::string_view regime;  ///< of its largest part, as `validate` names regimes; empty: no rows
 };
 
