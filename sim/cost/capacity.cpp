@@ -92,8 +92,9 @@ class LedgerBuilder {
     } else if (!index.on_host) {
       gpu("index", 0,
           static_cast<std::int64_t>(
-              index.key_rows_per_token *
-              static_cast<double>(heads * cached * m_global.head_dim * m_global.element_bytes)));
+              (index.rows_per_token * static_cast<double>(m_global.head_dim * 2) +
+               index.bytes_per_token) *
+              static_cast<double>(heads * cached)));
     }
     if (index.key_rank > 0) {
       gpu("low-rank-keys", 0,

@@ -103,9 +103,8 @@ StageTime StageTimes::qkv(CostTerms* terms) const {
 
 StageTime StageTimes::encode(CostTerms* terms) const {
   if (!m_method.index.codes) {
-    const double rows = m_batch * kv_heads() * m_method.index.key_rows_per_token;
     return gpu(
-        m_step.m_gpu.kernel_us(rows * head_dim() * kActivationBytes, 0.0, 1.0, false, terms));
+        m_step.m_gpu.kernel_us(m_batch * kv_heads() * index_bytes(), 0.0, 1.0, false, terms));
   }
   const Work work = kernels::key_encoding_work(
       whole(m_batch), m_method.index.codewords, m_model.head_dim, m_element_bytes,
@@ -131,8 +130,7 @@ StageTime StageTimes::score(CostTerms* terms) const {
                                       index.buckets ? 1.0 : 2.0, false, terms));
   }
   const double units = m_context / static_cast<double>(index.unit_tokens);
-  const double bytes =
-      m_batch * kv_heads() * m_context * index.key_rows_per_token * head_dim() * kActivationBytes;
+  const double bytes = m_batch * kv_heads() * m_context * index_bytes();
   return gpu(m_step.m_gpu.kernel_us(bytes + m_batch * kv_heads() * group * units * 4.0,
                                     2.0 * m_batch * kv_heads() * group * units * head_dim(), 1.0,
                                     true, terms));
@@ -157,6 +155,11 @@ StageTime StageTimes::top_k(CostTerms* terms) const {
 
 kernels::LedgerShape StageTimes::layer_shape() const {
   return {1, m_model.q_heads, m_model.kv_heads, m_model.head_dim, m_element_bytes};
+}
+
+double StageTimes::index_bytes() const {
+  return m_method.index.rows_per_token * head_dim() * kActivationBytes +
+         m_method.index.bytes_per_token;
 }
 
 double StageTimes::moved_row_bytes() const {

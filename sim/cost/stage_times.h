@@ -50,6 +50,8 @@ class StageTimes {
 
   [[nodiscard]] double union_tokens() const { return m_load.union_share * m_context; }
   [[nodiscard]] double top() const;
+  /// Bytes of a scanned index, of a token and KV head.
+  [[nodiscard]] double index_bytes() const;
   /// Bytes that move for a retrieved token and KV head.
   [[nodiscard]] double moved_row_bytes() const;
   [[nodiscard]] kernels::LedgerShape layer_shape() const;

@@ -28,9 +28,10 @@ struct IndexCost {
   std::int64_t codewords = 4096;  ///< C
   bool packed = false;            ///< 12 bits a code rather than 16
   bool buckets = true;            ///< top K from code buckets rather than from all scores
-  /// Of a token and KV head, read by a scan and kept; in bytes of a 16-bit key row, so that it
-  /// scales with d: 1 is the key itself, 1/8 a mean of 8 tokens.
-  double key_rows_per_token = 0.0;
+  /// Of a token and KV head, kept and read by a scan: rows of d 16-bit numbers (1 is the key
+  /// itself, 1/8 a mean of 8 tokens), and bytes besides.
+  double rows_per_token = 0.0;
+  double bytes_per_token = 0.0;
   std::int64_t unit_tokens = 1;  ///< tokens that are chosen and moved together
   bool on_host = false;          ///< kept and scored on the host
   /// Of a token and KV head in hash tables on the host (MagicPIG: tables x 4).
@@ -92,11 +93,12 @@ struct StepLoads {
 /// The load that a method states by itself at a context.
 [[nodiscard]] LayerLoad stated_load(const CostMethod& method, double context, std::int64_t group);
 
-/// Captured loads: kept shares of the prompt, the same every step.
-[[nodiscard]] StepLoads captured_loads(const EvictionResult& result, std::int64_t prompt_tokens,
-                                       std::int64_t steps);
+/// Captured loads: shares of the prompt that were kept, the same every decode step.
+[[nodiscard]] StepLoads captured_loads(const EvictionResult& result,
+                                       const traces::TraceHeader& trace);
 /// Captured loads of every decode step.
-[[nodiscard]] StepLoads captured_loads(const RetrievalResult& result);
+[[nodiscard]] StepLoads captured_loads(const RetrievalResult& result,
+                                       const traces::TraceHeader& trace);
 
 /// The method of a replay, as the cost model sees it.
 [[nodiscard]] CostMethod cost_method_of(const EvictionResult& result);
