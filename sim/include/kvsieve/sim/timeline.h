@@ -35,12 +35,12 @@ inline constexpr std::size_t kSharedResources = 3;
 struct TimelineTask {
   std::int32_t name = 0;  ///< index into Timeline::names
   Lane lane = Lane::kGpu;
-  double us = 0.0;  ///< alone
+  double us = 0.0;  ///< alone; a task of 0 us begins and ends at once
   /// Share of each shared resource that it uses while it runs alone, 0 to 1.
   std::array<double, kSharedResources> uses{};
-  std::int32_t step = 0;
-  std::int32_t layer = -1;
-  std::int32_t micro_batch = 0;
+  std::int32_t step = 0;         ///< from 0
+  std::int32_t layer = -1;       ///< -1: of no layer
+  std::int32_t micro_batch = 0;  ///< from 0
   std::int64_t bytes = 0;        ///< moved over the link
   std::int64_t pieces = 0;       ///< of that transfer
   std::int32_t after_begin = 0;  ///< tasks that it waits for: after[after_begin, after_end)
@@ -54,7 +54,7 @@ struct Timeline {
   std::vector<std::int32_t> after;
 };
 
-/// When a task ran. end - begin >= us.
+/// When a task ran. end - begin >= us, up to rounding.
 struct TimelineSpan {
   double begin_us = 0.0;
   double end_us = 0.0;
@@ -65,29 +65,39 @@ struct TimelineResult {
   std::vector<TimelineSpan> spans;  ///< [tasks]
   double total_us = 0.0;
   std::array<double, kLanes> busy_us{};  ///< a lane's tasks ran for so long
-  /// Mean use of each shared resource over the whole time, 0 to 1.
+  /// Mean use of each shared resource over the whole time, 0 to 1: a task slowed to the rate r
+  /// takes r times its share.
   std::array<double, kSharedResources> utilisation{};
-  /// Time in which a copy engine moves data, or a GPU task does that uses the link, and no other
-  /// task of the GPU or CPU lane runs: what a faster link would save.
+  /// Time in which a copy engine is busy, or a GPU task runs that uses the link, and neither
+  /// another task of the GPU lane nor one of the CPU lane runs: what a faster link would save.
   double exposed_transfer_us = 0.0;
-  /// Tasks without slack, first to last: each begins when the one before ends.
+  /// Tasks without slack, first to last: each begins exactly when the one before ends, which it
+  /// waits for or which ran before it on its lane. The first begins at 0, the last ends at
+  /// total_us. Where several tasks end then, the one that ran longest, of these the one issued
+  /// first.
   std::vector<std::int32_t> critical_path;
 };
 
 /// Runs the timeline. Between two events each running task advances at the rate that the most
 /// contended of its shared resources leaves it: where the uses of a resource sum to s > 1, each of
-/// them runs at 1 / s. Deterministic; time O(n log n) for n tasks.
-/// Throws Error(kInternal) if a task waits for itself or a later one, or if its time is negative
-/// or not finite.
+/// them runs at 1 / s. At one instant tasks end before others begin, and those begin in the order
+/// of issue. Never longer than the sum of all times, nor shorter than a lane's. Deterministic; time
+/// O(n log n) for n tasks.
+/// Throws Error(kInternal) naming the task if it waits for itself or a later one, if its time is
+/// negative or not finite, if a use is not within 0 to 1, or if its name, step, micro-batch or list
+/// of dependencies is out of range.
 [[nodiscard]] TimelineResult simulate(const Timeline& timeline);
 
-/// Steps of a timeline: the time from the end of the step before to its own last end.
+/// Steps of a timeline, from step 0 to the last one: the time from the end of the step before to
+/// its own last end, 0 where that comes no later or the step has no task. They sum to total_us.
 [[nodiscard]] std::vector<double> step_times_us(const Timeline& timeline,
                                                 const TimelineResult& result);
 
 /// Chrome's trace event format, which Perfetto opens too: a thread a lane, a slice a task with
-/// layer, micro-batch, bytes and pieces as arguments, critical tasks marked, and a counter of bytes
-/// in flight a direction. Times in us.
+/// step, layer (of a layer's task), micro-batch, bytes and pieces (of a transfer), its time alone
+/// and whether it is critical as arguments, the category `critical` or `slack`, and a counter of
+/// bytes in flight a direction (a GPU task's bytes count as on their way to the GPU). Times in us
+/// from the begin of the timeline.
 /// @param title of the process @param first_step, last_step (excluded) of the steps to write
 [[nodiscard]] nlohmann::ordered_json chrome_trace(const Timeline& timeline,
                                                   const TimelineResult& result,
