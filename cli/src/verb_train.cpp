@@ -23,7 +23,7 @@ nlohmann::ordered_json to_json(const std::string& path, const sim::Codebook& cod
       {"warnings", codebook.info().warnings},   {"heads", nlohmann::ordered_json::array()}};
   for (const sim::CodebookLayer& layer : codebook.layers()) {
     for (std::size_t head = 0; head < layer.heads.size(); ++head) {
-      const sim::CalibrationRecord& record = layer.heads[head];
+      const sim::TrainingRecord& record = layer.heads[head];
       json["heads"].push_back({{"layer", layer.layer},
                                {"kv_head", head},
                                {"rows", record.rows},
@@ -131,7 +131,7 @@ int run_train(const std::vector<std::string>& words) {
   }
   for (const sim::CodebookLayer& layer : codebook.layers()) {
     for (std::size_t head = 0; head < layer.heads.size(); ++head) {
-      const sim::CalibrationRecord& record = layer.heads[head];
+      const sim::TrainingRecord& record = layer.heads[head];
       table.add({std::to_string(layer.layer), std::to_string(head), std::to_string(record.rows),
                  std::to_string(record.query_rows), std::to_string(record.iterations),
                  fmt::format("{:.4g}", record.objective.empty() ? 0.0 : record.objective.back()),

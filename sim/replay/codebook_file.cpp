@@ -20,7 +20,7 @@ constexpr std::string_view kVersion = "1";
 constexpr std::int64_t kMaxCodewords = 65536;
 constexpr std::int64_t kMaxCount = INT64_MAX;
 
-ordered_json to_json(const CalibrationRecord& record) {
+ordered_json to_json(const TrainingRecord& record) {
   return {{"rows", record.rows},
           {"query_rows", record.query_rows},
           {"iterations", record.iterations},
@@ -47,7 +47,7 @@ ordered_json to_json(const CodebookInfo& info, std::span<const CodebookLayer> la
   }
   for (const CodebookLayer& layer : layers) {
     ordered_json heads = ordered_json::array();
-    for (const CalibrationRecord& record : layer.heads) {
+    for (const TrainingRecord& record : layer.heads) {
       heads.push_back(to_json(record));
     }
     json["layers"].push_back({{"layer", layer.layer}, {"heads", std::move(heads)}});
@@ -67,8 +67,8 @@ void for_objects(const JsonFields& fields, std::string_view key, std::string_vie
   }
 }
 
-CalibrationRecord record_from_json(const JsonFields& fields) {
-  CalibrationRecord record;
+TrainingRecord record_from_json(const JsonFields& fields) {
+  TrainingRecord record;
   record.rows = fields.integer("rows", 1, kMaxCount);
   record.query_rows = fields.integer("query_rows", 0, kMaxCount);
   record.iterations = fields.integer("iterations", 0, kMaxCount);

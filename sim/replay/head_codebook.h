@@ -16,7 +16,7 @@ namespace kvsieve::sim {
 struct TrainedHead {
   kernels::TrainedCodebook codebook;
   std::vector<float> mean;  ///< [d] of the calibration keys; empty unless they are centred
-  CalibrationRecord record;
+  TrainingRecord record;
 };
 
 /// Trains KV head `kv_head` of model layer `layer`, which every trace has captured, on prompt keys

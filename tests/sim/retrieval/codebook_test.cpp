@@ -86,7 +86,7 @@ TEST(CodebookTraining, DescribesItself) {
   for (const CodebookLayer& layer : book.layers()) {
     EXPECT_EQ(layer.codewords.shape, (std::vector<std::int64_t>{2, 32, 16}));
     EXPECT_EQ(layer.cholesky.shape, (std::vector<std::int64_t>{2, 16, 16}));
-    for (const CalibrationRecord& record : layer.heads) {
+    for (const TrainingRecord& record : layer.heads) {
       EXPECT_EQ(record.rows, 600);
       EXPECT_EQ(record.query_rows, 1200);
       EXPECT_TRUE(record.converged);

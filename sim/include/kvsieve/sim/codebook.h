@@ -56,7 +56,7 @@ struct CodebookOptions {
 [[nodiscard]] std::int64_t auto_codewords(std::int64_t rows) noexcept;
 
 /// How the codebook of one KV head came about.
-struct CalibrationRecord {
+struct TrainingRecord {
   std::int64_t rows = 0;        ///< keys that were clustered
   std::int64_t query_rows = 0;  ///< queries behind H; 0 for a plain codebook
   std::int64_t iterations = 0;
@@ -98,7 +98,7 @@ struct CodebookLayer {
   traces::TensorView codewords;          ///< [Hkv, C, d], in the space of the keys that are coded
   traces::TensorView cholesky;           ///< [Hkv, d, d] lower triangular L, H = L L^T
   traces::TensorView mean;               ///< [Hkv, 1, d] of centred keys; no data otherwise
-  std::vector<CalibrationRecord> heads;  ///< [Hkv]
+  std::vector<TrainingRecord> heads;  ///< [Hkv]
 };
 
 /// A codebook in memory or in a mapped file. Safe to read from several threads.

@@ -252,7 +252,7 @@ struct HeadRetrieval {
   std::vector<QueryHeadRetrieval> query_heads;
   std::vector<HeadStep> steps;
   std::optional<CodeUsage> code_usage;           ///< VQ scorers
-  std::optional<CalibrationRecord> calibration;  ///< VQ scorers
+  std::optional<TrainingRecord> calibration;  ///< VQ scorers
 };
 
 /// One layer. Figures are means over its KV heads.
