@@ -17,6 +17,7 @@ namespace kvsieve::cli {
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> all{
       {"run", "replay one method on a trace: budgets, losses, recall, bytes", run_replay},
+      {"cost", "model a method on hardware: time, throughput, memory, transfers", run_cost},
       {"train", "calibrate an A2ATS codebook from a trace", run_train},
       {"report", "Markdown or one-file HTML of one or several runs", run_report},
       {"info", "what a trace, codebook or run holds", run_info},

@@ -19,6 +19,7 @@ struct Verb {
 [[nodiscard]] const std::vector<Verb>& verbs();
 
 int run_check(const std::vector<std::string>& arguments);
+int run_cost(const std::vector<std::string>& arguments);
 int run_info(const std::vector<std::string>& arguments);
 int run_record(const std::vector<std::string>& arguments);
 int run_replay(const std::vector<std::string>& arguments);

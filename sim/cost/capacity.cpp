@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "kvsieve/kernels/retrieval_ledger.h"
 #include "kvsieve/traces/error.h"
@@ -134,7 +133,7 @@ std::int64_t sum(const std::vector<MemoryItem>& items, std::int64_t batch) {
   return total;
 }
 
-/// The most sequences that fit `capacity`, without limit if a sequence takes nothing.
+/// The most sequences that fit `capacity`, at most kMostSequences.
 std::int64_t sequences(const std::vector<MemoryItem>& items, double capacity) {
   const std::int64_t fixed = sum(items, 0);
   const std::int64_t each = sum(items, 1) - fixed;
@@ -142,8 +141,9 @@ std::int64_t sequences(const std::vector<MemoryItem>& items, double capacity) {
   if (left < 0.0) {
     return 0;
   }
-  return each > 0 ? static_cast<std::int64_t>(left / static_cast<double>(each))
-                  : std::numeric_limits<std::int64_t>::max();
+  const auto most = static_cast<double>(kMostSequences);
+  return static_cast<std::int64_t>(each > 0 ? std::min(most, left / static_cast<double>(each))
+                                            : most);
 }
 
 }  // namespace

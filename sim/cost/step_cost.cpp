@@ -585,8 +585,8 @@ double StepModel::prefill_us(const CostPoint& point, CostTerms* terms) const {
           kernels::key_encoding_work(std::llround(tokens), point.method.index.codewords,
                                      m_model.head_dim, point.capacity.element_bytes);
       us += global_layers * m_gpu.kernel_us(kv_heads * bytes_of(coding),
-                                            kv_heads * static_cast<double>(coding.flops), 1.0, true,
-                                            terms);
+                                            kv_heads * static_cast<double>(coding.flops), 1.0,
+                                            false, terms);
     }
     // Layers move to the host while the next ones compute.
     const double bytes =

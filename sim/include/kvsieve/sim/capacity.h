@@ -49,6 +49,9 @@ struct CapacityOptions {
 [[nodiscard]] MemoryLedger memory_ledger(const ModelDimensions& model, const CostMethod& method,
                                          std::int64_t context, const CapacityOptions& options = {});
 
+/// No batch is larger than this, whatever fits.
+inline constexpr std::int64_t kMostSequences = 4096;
+
 /// The largest batch that fits both memories; 0 if none does.
 [[nodiscard]] std::int64_t largest_batch(const MemoryLedger& ledger, const HardwareProfile& profile,
                                          const CapacityOptions& options = {});

@@ -1,0 +1,272 @@
+#include "kvsieve/sim/cost_report.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "kvsieve/sim/version.h"
+#include "kvsieve/traces/error.h"
+
+namespace kvsieve::sim {
+namespace {
+
+using nlohmann::ordered_json;
+
+StepBand band_of(const CostReport& report) {
+  StepBand band;
+  double covered = 0.0;
+  double down = 0.0;
+  double up = 0.0;
+  for (const StageCost& stage : report.cost.stages) {
+    if (stage.regime.empty()) {
+      continue;
+    }
+    if (const auto error = error_band(report.request.hardware, stage.regime)) {
+      covered += stage.us;
+      // modelled = measured (1 + error): the measured time lies between these.
+      down += stage.us * (1.0 - 1.0 / (1.0 + error->median_error));
+      up += stage.us * (1.0 / (1.0 - std::min(error->median_error, 0.9)) - 1.0);
+    }
+  }
+  const double serial = report.cost.serial_us;
+  const double scale = serial > 0.0 ? report.cost.step_us / serial : 1.0;
+  band.low_us = report.cost.step_us - down * scale;
+  band.high_us = report.cost.step_us + up * scale;
+  band.covered_share = serial > 0.0 ? covered / serial : 0.0;
+  return band;
+}
+
+FullAttention full_attention(const CostRequest& request, const StepModel& model) {
+  FullAttention full;
+  CostPoint point = request.point;
+  point.method = cost_method("full");
+  full.largest_batch =
+      largest_batch(memory_ledger(model.model(), point.method, point.context, point.capacity),
+                    request.hardware, point.capacity);
+  if (full.largest_batch < 1) {
+    return full;
+  }
+  if (point.batch <= full.largest_batch) {
+    full.step_us = model.step(point).step_us;
+  }
+  point.batch = full.largest_batch;
+  full.best_tokens_per_second = model.step(point).tokens_per_second;
+  return full;
+}
+
+ordered_json error_json(const ErrorBand& band) {
+  return {{"median_error", band.median_error},
+          {"p95", band.p95},
+          {"bias", band.bias},
+          {"n", band.n},
+          {"scope", band.scope}};
+}
+
+ordered_json method_json(const CostMethod& method) {
+  ordered_json json = {{"name", method.name}, {"family", name_of(method.family)}};
+  if (method.family == CostFamily::kEviction) {
+    json["budget"] = method.budget.text();
+    json["longest_over_mean"] = method.longest_over_mean;
+  }
+  if (method.family == CostFamily::kRetrieval) {
+    json["top"] = method.top.text();
+    json["sinks"] = method.sinks;
+    json["window"] = method.window;
+    json["placement"] = kernels::name_of(method.placement);
+    json["schedule"] = kernels::name_of(method.schedule);
+    if (method.index.codes) {
+      json["codewords"] = method.index.codewords;
+      json["packed_codes"] = method.index.packed;
+      json["buckets"] = method.index.buckets;
+    }
+    if (method.placement == Placement::kFetchHotBuffer) {
+      json["hot_buffer"] = method.hot_buffer;
+      json["hit_rate"] = method.hit_rate;
+    }
+    if (method.union_factor) {
+      json["union_factor"] = *method.union_factor;
+    }
+    json["run_tokens"] = method.run_tokens;
+  }
+  return json;
+}
+
+ordered_json memory_json(const std::vector<MemoryItem>& items, std::int64_t batch,
+                         std::int64_t total, double capacity, double share) {
+  ordered_json json = {{"total_bytes", total},
+                       {"capacity_bytes", capacity},
+                       {"usable_bytes", capacity * share},
+                       {"items", ordered_json::array()}};
+  for (const MemoryItem& item : items) {
+    json["items"].push_back({{"name", item.name},
+                             {"bytes", item.bytes(batch)},
+                             {"fixed_bytes", item.fixed_bytes},
+                             {"sequence_bytes", item.sequence_bytes}});
+  }
+  return json;
+}
+
+ordered_json stages_json(const CostReport& report) {
+  ordered_json stages = ordered_json::array();
+  for (const StageCost& stage : report.cost.stages) {
+    ordered_json json = {
+        {"stage", name_of(stage.stage)}, {"lane", name_of(lane_of(stage.stage))}, {"us", stage.us}};
+    if (stage.bytes > 0.0) {
+      json["bytes"] = stage.bytes;
+      json["pieces"] = stage.pieces;
+    }
+    if (!stage.regime.empty()) {
+      json["regime"] = stage.regime;
+      if (const auto band = error_band(report.request.hardware, stage.regime)) {
+        json["error"] = error_json(*band);
+      }
+    }
+    stages.push_back(std::move(json));
+  }
+  return stages;
+}
+
+}  // namespace
+
+Timeline cost_timeline(const CostRequest& request) {
+  return StepModel(request.hardware, request.model)
+      .timeline(request.point, request.loads, request.steps);
+}
+
+CostReport cost_report(CostRequest request) {
+  const StepModel model(request.hardware, request.model);
+  CostReport report;
+  report.memory = memory_ledger(request.model, request.point.method, request.point.context,
+                                request.point.capacity);
+  report.largest_batch = largest_batch(report.memory, request.hardware, request.point.capacity);
+  if (request.largest_batch) {
+    if (report.largest_batch < 1) {
+      throw Error(ErrorKind::kUsage,
+                  request.model.id + " does not fit " + request.hardware.id + " at this context",
+                  "--context, --model-shape or --hardware must change");
+    }
+    request.point.batch = report.largest_batch;
+  }
+  report.fits = request.point.batch <= report.largest_batch;
+  report.prefill_us = model.prefill_us(request.point);
+  if (request.loads.layers > 0) {
+    const Timeline timeline = model.timeline(request.point, request.loads, request.steps);
+    const TimelineResult result = simulate(timeline);
+    report.cost = model.totals(request.point, timeline, result);
+    report.step_us = step_times_us(timeline, result);
+    std::array<double, kCostStages> critical{};
+    for (const std::int32_t task : result.critical_path) {
+      const auto at = static_cast<std::size_t>(task);
+      critical[static_cast<std::size_t>(timeline.tasks[at].name)] +=
+          (result.spans[at].end_us - result.spans[at].begin_us) /
+          static_cast<double>(request.steps);
+    }
+    for (std::size_t stage = 0; stage < kCostStages; ++stage) {
+      if (critical[stage] > 0.0) {
+        report.critical_path.push_back({static_cast<CostStage>(stage), critical[stage]});
+      }
+    }
+  } else {
+    report.cost = model.step(request.point);
+  }
+  report.full = full_attention(request, model);
+  report.request = std::move(request);
+  report.band = band_of(report);
+  return report;
+}
+
+ordered_json to_json(const CostReport& report) {
+  const CostRequest& request = report.request;
+  const CostPoint& point = request.point;
+  const StepCost& cost = report.cost;
+  ordered_json hardware = {{"id", request.hardware.id},
+                           {"name", request.hardware.name},
+                           {"architecture", request.hardware.architecture.id},
+                           {"link", request.hardware.link.id},
+                           {"cpu", request.hardware.cpu.id}};
+  if (request.hardware.calibration) {
+    const CalibrationRecord& record = *request.hardware.calibration;
+    hardware["calibration"] = {{"engine", record.engine},
+                               {"engine_version", record.engine_version},
+                               {"kv_dtype", record.kv_dtype},
+                               {"date", record.date},
+                               {"rows_file", record.rows_file}};
+  }
+  ordered_json json = {
+      {"schema", "kvsieve.cost/1"},
+      {"tool_version", version()},
+      {"origin", "modelled"},
+      {"hardware", std::move(hardware)},
+      {"model",
+       {{"id", request.model.id},
+        {"L", request.model.layers},
+        {"Hq", request.model.q_heads},
+        {"Hkv", request.model.kv_heads},
+        {"d", request.model.head_dim},
+        {"D", request.model.width},
+        {"parameters", request.model.parameters()},
+        {"verified", request.model.verified}}},
+      {"method", method_json(point.method)},
+      {"load", request.loads.layers > 0 ? "captured" : "stated"},
+      {"context", point.context},
+      {"batch", point.batch},
+      {"kv_element_bytes", point.capacity.element_bytes},
+      {"step_us", cost.step_us},
+      {"tokens_per_second", cost.tokens_per_second},
+      {"prefill_us", report.prefill_us},
+      {"serial_us", cost.serial_us},
+      {"exposed_transfer_us", cost.exposed_transfer_us},
+      {"error_band",
+       {{"low_us", report.band.low_us},
+        {"high_us", report.band.high_us},
+        {"covered_share", report.band.covered_share},
+        {"basis", "median error of each stage's regime"}}},
+      {"stages", stages_json(report)},
+      {"pcie_per_step",
+       {{"to_gpu_bytes", cost.to_gpu_bytes}, {"to_host_bytes", cost.to_host_bytes}}},
+      {"utilisation", ordered_json::object()},
+      {"memory",
+       {{"fits", report.fits},
+        {"largest_batch", report.largest_batch},
+        {"gpu", memory_json(report.memory.gpu, point.batch, report.memory.gpu_bytes(point.batch),
+                            request.hardware.gpu.memory_bytes.value, point.capacity.gpu_share)},
+        {"host", memory_json(report.memory.host, point.batch, report.memory.host_bytes(point.batch),
+                             request.hardware.cpu.memory_bytes.value, point.capacity.host_share)}}},
+  };
+  for (std::size_t lane = 0; lane < kLanes; ++lane) {
+    json["utilisation"][std::string(name_of(static_cast<Lane>(lane)))] = cost.utilisation[lane];
+  }
+  json["utilisation"]["host-memory"] = cost.host_memory_utilisation;
+  if (!report.step_us.empty()) {
+    json["steps_us"] = report.step_us;
+    json["critical_path"] = ordered_json::array();
+    for (const CriticalStage& stage : report.critical_path) {
+      json["critical_path"].push_back({{"stage", name_of(stage.stage)}, {"us", stage.us}});
+    }
+  }
+  ordered_json full = {{"largest_batch", report.full.largest_batch}};
+  if (report.full.step_us) {
+    full["step_us"] = *report.full.step_us;
+    full["speedup"] = *report.full.step_us / cost.step_us;
+  }
+  if (report.full.best_tokens_per_second) {
+    full["best_tokens_per_second"] = *report.full.best_tokens_per_second;
+    full["throughput_ratio"] = cost.tokens_per_second / *report.full.best_tokens_per_second;
+  }
+  json["full_attention"] = std::move(full);
+  return json;
+}
+
+ordered_json to_json(const CostTerms& terms) {
+  ordered_json json = ordered_json::array();
+  for (const CostTerm& term : terms) {
+    json.push_back({{"name", term.name},
+                    {"value", term.value},
+                    {"unit", term.unit},
+                    {"formula", term.formula},
+                    {"inputs", term.inputs},
+                    {"source", term.source}});
+  }
+  return json;
+}
+
+}  // namespace kvsieve::sim
