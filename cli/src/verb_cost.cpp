@@ -280,7 +280,11 @@ int run_cost(const std::vector<std::string>& words) {
   const sim::ModelDimensions model = sim::load_model(arguments.get<std::string>("model-shape"));
   sim::CostRequest request = hardware_request(arguments, model, 32'768);
   request.point.method = read_method(arguments, model);
-  request.steps = std::min(arguments.at_least(1, "steps"), kMostSteps);
+  request.steps = arguments.at_least(1, "steps");
+  if (request.steps > kMostSteps) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--steps is {}, expected 1 to {}", request.steps, kMostSteps));
+  }
   if (!timeline_path.empty()) {
     check_output(timeline_path, force, {});
   }

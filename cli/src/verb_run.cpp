@@ -1,12 +1,15 @@
 #include <fmt/format.h>
 #include <tbb/global_control.h>
 
+#include <algorithm>
 #include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "arguments.h"
+#include "cost_options.h"
+#include "cost_tables.h"
 #include "kvsieve/sim/run_document.h"
 #include "kvsieve/traces/error.h"
 #include "output_path.h"
@@ -57,14 +60,43 @@ void require_finite(const traces::Trace& trace, const Result& result) {
   }
 }
 
+/// What the replayed method would cost at the wanted place, with the loads that the trace showed.
 template <class Result>
-void deliver(const traces::Trace& trace, const Result& result, const Output& output) {
+sim::CostReport cost_of(const Arguments& arguments, const traces::Trace& trace,
+                        const Result& result) {
+  const traces::TraceHeader& header = trace.header();
+  sim::CostRequest request = hardware_request(
+      arguments,
+      arguments.has("model-shape") ? sim::load_model(arguments.get<std::string>("model-shape"))
+                                   : sim::dimensions_of(header.model),
+      std::max<std::int64_t>(header.prompt_tokens, 1));
+  request.point.method = sim::cost_method_of(result);
+  if (request.point.method.family == sim::CostFamily::kRetrieval) {
+    request.point.method.schedule =
+        kernels::schedule_from_name(arguments.get<std::string>("schedule"));
+    request.point.method.index.buckets = arguments.get<std::string>("selection") == "buckets";
+  }
+  request.loads = sim::captured_loads(result, header);
+  request.steps = std::max<std::int64_t>(request.loads.steps(), 1);
+  return sim::cost_report(std::move(request));
+}
+
+template <class Result>
+void deliver(const Arguments& arguments, const traces::Trace& trace, const Result& result,
+             const Output& output) {
   require_finite(trace, result);
+  std::optional<sim::CostReport> cost;
+  if (!arguments.get<bool>("no-cost")) {
+    cost = cost_of(arguments, trace, result);
+  }
   for (const std::string& warning : result.warnings) {
     warn(warning);
   }
   if (!output.path.empty() || output.format == "json") {
-    const nlohmann::ordered_json document = sim::run_document(trace, result);
+    nlohmann::ordered_json document = sim::run_document(trace, result);
+    if (cost) {
+      document["cost"] = sim::to_json(*cost);
+    }
     if (!output.path.empty()) {
       sim::write_run(output.path, document, output.force);
     }
@@ -75,6 +107,9 @@ void deliver(const traces::Trace& trace, const Result& result, const Output& out
     }
   }
   std::cout << describe(trace, result, output.format);
+  if (cost && output.format == "table") {
+    std::cout << "\nCost: " << cost_lines(*cost);
+  }
 }
 
 }  // namespace
@@ -95,6 +130,11 @@ int run_replay(const std::vector<std::string>& words) {
        "kvsieve run trace.kvtrace --method a2ats --placement cpu-attention --latency",
        "kvsieve run trace.kvtrace --method snapkv --format json --output snapkv.kvrun"});
   add_method_options(arguments);
+  add_hardware_options(arguments, "the prompt's if not given, the trace's shares applied to it");
+  arguments.options("Where it runs (modelled)")(
+      "model-shape", po::value<std::string>(),
+      "cost this model instead of the trace's: an id or a .json file")("no-cost", po::bool_switch(),
+                                                                       "leave the cost out");
   arguments.options("Output")("format", po::value(&output.format)->default_value("table"),
                               "table, json, csv or md, on standard output")(
       "output,o", po::value(&output.path),
@@ -135,14 +175,14 @@ int run_replay(const std::vector<std::string>& words) {
     const std::vector<sim::EvictionResult> results =
         sim::replay_eviction(trace, {&eviction->plan, 1}, eviction->options, update);
     progress.finish();
-    deliver(trace, results[0], output);
+    deliver(arguments, trace, results[0], output);
   } else {
     const auto& retrieval = std::get<RetrievalRun>(plan);
     const sim::RetrievalResult result =
         retrieval.decode ? sim::replay_decode(trace, retrieval.options, *retrieval.decode, update)
                          : sim::replay_retrieval(trace, retrieval.options, update);
     progress.finish();
-    deliver(trace, result, output);
+    deliver(arguments, trace, result, output);
   }
   return 0;
 }
