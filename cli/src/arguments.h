@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "kvsieve/traces/nearest.h"
+
 namespace kvsieve::cli {
 
 /// The options and positional arguments of one verb.
@@ -47,9 +49,7 @@ class Arguments {
   boost::program_options::variables_map m_values;
 };
 
-/// The candidate nearest to `word` by edit distance, or empty if none is close.
-[[nodiscard]] std::string nearest(std::string_view word,
-                                  const std::vector<std::string>& candidates);
+using traces::nearest;
 
 /// The value of --layers for a model of `model_layers` layers; empty for "all", which means all
 /// captured ones. Errors as traces::parse_layer_list.

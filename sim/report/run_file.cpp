@@ -1,14 +1,12 @@
 #include <fmt/format.h>
 #include <zstd.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "kvsieve/sim/run_document.h"
 #include "kvsieve/traces/error.h"
+#include "kvsieve/traces/input_file.h"
 #include "kvsieve/traces/json_fields.h"
 #include "kvsieve/traces/output_file.h"
 
@@ -68,29 +66,6 @@ std::string decompress(std::string_view packed) {
   return text;
 }
 
-std::string read_whole(const std::filesystem::path& path) {
-  std::error_code error;
-  const std::filesystem::file_status status = std::filesystem::status(path, error);
-  if (status.type() == std::filesystem::file_type::not_found) {
-    throw Error(ErrorKind::kBadInput, "no such file");
-  }
-  if (error) {
-    throw Error(ErrorKind::kBadInput, fmt::format("cannot open ({})", error.message()));
-  }
-  if (!std::filesystem::is_regular_file(status)) {
-    throw Error(ErrorKind::kBadInput, "is not a regular file");
-  }
-  if (std::filesystem::file_size(path, error) > kMaxDocumentBytes) {
-    throw Error(ErrorKind::kBadInput, fmt::format("is larger than {} bytes", kMaxDocumentBytes));
-  }
-  std::ifstream file(path, std::ios::binary);
-  std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (!file) {
-    throw Error(ErrorKind::kBadInput, fmt::format("cannot read ({})", std::strerror(errno)));
-  }
-  return bytes;
-}
-
 }  // namespace
 
 void write_run(const std::filesystem::path& path, const ordered_json& document, bool overwrite) {
@@ -100,7 +75,7 @@ void write_run(const std::filesystem::path& path, const ordered_json& document, 
 
 ordered_json read_run(const std::filesystem::path& path) {
   try {
-    std::string bytes = read_whole(path);
+    std::string bytes = traces::read_file(path, kMaxDocumentBytes);
     if (bytes.starts_with(kZstdMagic)) {
       bytes = decompress(bytes);
     }

@@ -154,5 +154,33 @@ TEST(json_fields, errors_stay_on_one_short_line) {
   }
 }
 
+TEST(json_fields, unknown_keys_come_with_the_nearest_one) {
+  const ordered_json json = {{"window", 1}, {"widht", 2}};
+  const JsonFields fields(json, "it");
+  EXPECT_NO_THROW(fields.allow_only({"window", "widht"}));
+  try {
+    fields.allow_only({"window", "width"});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kBadInput);
+    EXPECT_STREQ(error.what(), "it.widht is unknown, expected one of window, width");
+    EXPECT_EQ(error.hint(), "did you mean width?");
+  }
+}
+
+TEST(json_fields, objects_in_an_array_know_their_index) {
+  const ordered_json json = {{"rows", {{{"x", 1}}, {{"x", -1}}}}, {"other", {1}}, {"none", 0}};
+  const JsonFields fields(json, "it");
+  const std::vector<JsonFields> rows = fields.objects("rows");
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].positive("x"), 1.0);
+  EXPECT_TRUE(fails_with(ErrorKind::kBadInput, "it.rows[1].x is -1",
+                         [&] { static_cast<void>(rows[1].positive("x")); }));
+  EXPECT_TRUE(fails_with(ErrorKind::kBadInput, "it.other[0] is 1, expected an object",
+                         [&] { static_cast<void>(fields.objects("other")); }));
+  EXPECT_TRUE(fails_with(ErrorKind::kBadInput, "it.none is 0, expected an array of objects",
+                         [&] { static_cast<void>(fields.objects("none")); }));
+}
+
 }  // namespace
 }  // namespace kvsieve::traces

@@ -1,11 +1,14 @@
 #include "kvsieve/traces/json_fields.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
 #include "kvsieve/traces/error.h"
+#include "kvsieve/traces/nearest.h"
 
 namespace kvsieve::traces {
 namespace {
@@ -43,11 +46,24 @@ JsonFields::JsonFields(const ordered_json& json, std::string path)
   }
 }
 
-void JsonFields::fail(std::string_view key, std::string_view expected) const {
+void JsonFields::fail(std::string_view key, std::string_view expected, std::string hint) const {
   const auto found = m_json->find(std::string(key));
   throw Error(ErrorKind::kBadInput,
               fmt::format("{}.{} is {}, expected {}", m_path, printable(key),
-                          found == m_json->end() ? "missing" : shown(*found), expected));
+                          found == m_json->end() ? "missing" : shown(*found), expected),
+              std::move(hint));
+}
+
+void JsonFields::allow_only(const std::vector<std::string>& known) const {
+  for (const auto& [key, value] : m_json->items()) {
+    if (std::find(known.begin(), known.end(), key) == known.end()) {
+      const std::string near = nearest(key, known);
+      throw Error(ErrorKind::kBadInput,
+                  fmt::format("{}.{} is unknown, expected one of {}", m_path, printable(key),
+                              fmt::join(known, ", ")),
+                  near.empty() ? "" : fmt::format("did you mean {}?", near));
+    }
+  }
 }
 
 bool JsonFields::has(std::string_view key) const {
@@ -69,6 +85,19 @@ JsonFields JsonFields::object(std::string_view key) const {
     fail(key, "an object");
   }
   return {*found, m_path + "." + std::string(key)};
+}
+
+std::vector<JsonFields> JsonFields::objects(std::string_view key) const {
+  const auto found = m_json->find(std::string(key));
+  if (found == m_json->end() || !found->is_array()) {
+    fail(key, "an array of objects");
+  }
+  std::vector<JsonFields> objects;
+  objects.reserve(found->size());
+  for (const ordered_json& value : *found) {
+    objects.emplace_back(value, fmt::format("{}.{}[{}]", m_path, key, objects.size()));
+  }
+  return objects;
 }
 
 std::string JsonFields::string(std::string_view key) const {

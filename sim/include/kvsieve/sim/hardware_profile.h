@@ -3,8 +3,8 @@
 // its source. The built-in ones are the JSON files under sim/hardware/data; users add theirs as
 // files of the same form (docs/hardware-profiles.md).
 
+#include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -132,9 +132,9 @@ struct HardwareProfile {
 [[nodiscard]] std::optional<HardwareProfile> find_hardware(std::string_view id_or_alias);
 
 /// A profile by id, alias, or path of a file (a name with a '/' or ending in ".json").
-/// A file may say `"base": ID` and give only what differs. Throws Error(kUsage) with the nearest
-/// names for an unknown id; Error(kBadInput), one line that begins with the path and names the
-/// field, for a file that is none.
+/// A file may say `"base": ID` and give only what differs, but for its own id. Throws Error(kUsage)
+/// with the nearest names for an unknown id; Error(kBadInput), one line that begins with the path
+/// and names the field, for a file that is none.
 [[nodiscard]] HardwareProfile load_hardware(const std::string& name);
 /// The same for links and CPUs, which replace a profile's own.
 [[nodiscard]] LinkSpec load_link(const std::string& name);

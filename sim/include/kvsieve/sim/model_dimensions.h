@@ -29,7 +29,7 @@ struct ModelDimensions {
   std::int64_t layers = 0;     ///< L
   std::int64_t q_heads = 0;    ///< Hq
   std::int64_t kv_heads = 0;   ///< Hkv
-  std::int64_t head_dim = 0;   ///< d
+  std::int64_t head_dim = 0;   ///< d; the latent's values in latent attention
   std::int64_t width = 0;      ///< D
   std::int64_t mlp_width = 0;  ///< of one expert, or of the dense MLP
   bool gated_mlp = true;       ///< three matrices an MLP rather than two
@@ -48,8 +48,12 @@ struct ModelDimensions {
   [[nodiscard]] std::int64_t global_layers() const noexcept {
     return layers - static_cast<std::int64_t>(sliding_layers.size());
   }
-  /// Weights, embeddings included; norms and biases are left out.
+  /// Weights, embeddings included; norms and biases are left out. 0 for latent attention, whose
+  /// projections are not described.
   [[nodiscard]] std::int64_t parameters() const noexcept;
+  /// Bytes of one sequence's cache at `context` tokens: K and V of all layers, of no more than
+  /// their window in sliding layers; one latent of head_dim values a token in latent attention.
+  [[nodiscard]] double kv_bytes(std::int64_t context, double element_bytes) const noexcept;
 };
 
 /// Ids of the built-in models, ascending.

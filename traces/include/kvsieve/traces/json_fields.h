@@ -20,6 +20,8 @@ class JsonFields {
 
   [[nodiscard]] bool has(std::string_view key) const;  ///< present and not null
   [[nodiscard]] JsonFields object(std::string_view key) const;
+  /// An array of objects; errors in them name the index.
+  [[nodiscard]] std::vector<JsonFields> objects(std::string_view key) const;
   [[nodiscard]] const nlohmann::ordered_json& raw(std::string_view key) const;
   [[nodiscard]] std::string string(std::string_view key) const;
   [[nodiscard]] std::string string_or(std::string_view key, std::string fallback) const;
@@ -35,8 +37,12 @@ class JsonFields {
   /// A finite number above zero.
   [[nodiscard]] double positive(std::string_view key) const;
 
+  /// Throws Error(kBadInput) for a key that is not among `known`, with the nearest one as a hint.
+  void allow_only(const std::vector<std::string>& known) const;
+
   /// Throws Error(kBadInput): "<path>.<key> is <value>, expected <expected>".
-  [[noreturn]] void fail(std::string_view key, std::string_view expected) const;
+  [[noreturn]] void fail(std::string_view key, std::string_view expected,
+                         std::string hint = {}) const;
 
  private:
   [[nodiscard]] std::int64_t checked_integer(std::string_view key,
