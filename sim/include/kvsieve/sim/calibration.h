@@ -1,6 +1,7 @@
 #pragma once
 // Fitting a hardware profile to measured rows of one engine.
 
+#include <span>
 #include <string>
 
 #include "kvsieve/sim/hardware_profile.h"
@@ -10,25 +11,25 @@
 namespace kvsieve::sim {
 
 struct CalibrationOptions {
-  RowChoice rows = RowChoice::kAll;
-  /// Which of the file's engines, versions and cache types; needed where it holds several.
-  std::string engine;
-  std::string engine_version;
-  std::string kv_dtype;
+  /// Which of the files' rows, engines, versions and cache types; needed where they hold several.
+  RowFilter filter;
   std::string date;  ///< ISO 8601, stored
 };
 
 /// Fits decode attention a regime, dense layers, and the step overhead of end-to-end rows, each
-/// where the file has rows of the profile's device, by the smallest sum of relative errors with
-/// coefficients >= 0. Rows faster than the data sheet allows are flagged and left out; a regime
-/// with fewer than 4 rows keeps the preset. Throws Error(kUsage) if the choice of engine, version
-/// or type is not unique (listing them), and Error(kBadInput) if no row is left.
-[[nodiscard]] HardwareProfile calibrate(HardwareProfile profile, const MeasuredFile& file,
+/// where the files have at least 4 rows of the profile's device, by the smallest sum of relative
+/// errors with coefficients >= 0; what has fewer keeps the preset. Rows faster than the data sheet
+/// allows are flagged and left out. A calibration that the profile had is replaced. Throws
+/// Error(kUsage) if the choice of engine, version or type is not unique (listing them), and
+/// Error(kBadInput) if no row is left or nothing could be fitted.
+[[nodiscard]] HardwareProfile calibrate(HardwareProfile profile,
+                                        std::span<const MeasuredFile> files,
                                         const CalibrationOptions& options);
 
-/// What a shape's neighbours among the fitted rows left over: the mean of their ln ratios, weighted
-/// by nearness in (log2 batch, log2 context) among rows of the same heads and regime, and drawn to
-/// 1 with distance. 1 without neighbours.
+/// What a shape's neighbours among the fitted rows left over: the mean of their ratios, weighted by
+/// (1 - (distance / 2)^2)^2 over those nearer than 2, and of 1 with a small weight, which draws it
+/// to 1 at the edge of the fitted shapes. Neighbours have the same regime and group; the distance is
+/// taken in (log2 batch x KV heads, log2 context, log2 KV heads). 1 without neighbours.
 [[nodiscard]] double residual_correction(const CalibrationRecord& record, AttentionRegime regime,
                                          std::int64_t q_heads, std::int64_t kv_heads, double batch,
                                          double context) noexcept;

@@ -37,36 +37,47 @@ struct AttentionFit {
 /// their neighbours (calibration.h).
 struct AttentionResidual {
   AttentionRegime regime = AttentionRegime::kHbm;
-  std::int32_t q_heads = 0;
-  std::int32_t kv_heads = 0;
-  double log2_batch = 0.0;
-  double log2_context = 0.0;
+  std::int64_t q_heads = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t batch = 0;
+  std::int64_t context = 0;
   double ratio = 1.0;
+  // Where the shape lies among others, made from it by `make_residual`.
+  double group = 0.0;          ///< q_heads / kv_heads
+  double log2_units = 0.0;     ///< of batch x kv_heads
+  double log2_context = 0.0;
+  double log2_kv_heads = 0.0;
 };
+[[nodiscard]] AttentionResidual make_residual(AttentionRegime regime, std::int64_t q_heads,
+                                              std::int64_t kv_heads, std::int64_t batch,
+                                              std::int64_t context, double ratio) noexcept;
+/// By regime, group and units, which `residual_correction` searches in; then by the rest.
+[[nodiscard]] bool operator<(const AttentionResidual& a, const AttentionResidual& b) noexcept;
 
-/// Dense layers, fitted: factors of the preset's time while reading weights and while computing.
+/// Dense layers, fitted.
 struct GemmFit {
   double floor_us = 0.0;
   double bandwidth = 0.0;  ///< share of memory_gbps
   double flops = 0.0;      ///< share of bf16_tflops
-  std::int64_t rows = 0;
-  double mape = 0.0;
+  std::int64_t rows = 0;   ///< fitted to so many; 0 keeps the preset
+  double mape = 0.0;       ///< on these rows
 };
 
 /// The calibration of one profile.
 struct CalibrationRecord {
   std::string engine;
   std::string engine_version;
-  std::string kv_dtype;   ///< bfloat16, fp8; what the attention rows had
+  std::string kv_dtype;   ///< of the attention rows; empty without any
   std::string date;       ///< ISO 8601, when it was fitted
-  std::string rows_file;  ///< name of the file, without its folder
-  std::string rows_hash;  ///< xxh128 of its bytes
+  std::string rows_file;  ///< names of the files, without their folders, joined by ", "
+  std::string rows_hash;  ///< xxh128 of their bytes, likewise
   std::array<AttentionFit, kAttentionRegimes> attention;
-  std::vector<AttentionResidual> residuals;
+  std::vector<AttentionResidual> residuals;  ///< ascending, outliers left out
   GemmFit gemm;
   double step_overhead_us = 0.0;     ///< of the engine, a decode step, fitted to end-to-end rows
   std::int64_t end_to_end_rows = 0;  ///< behind it
   std::int64_t flagged_rows = 0;     ///< faster than the memory can be, left out
+  std::int64_t outlier_rows = 0;     ///< far from all their neighbours; correct none
 };
 
 [[nodiscard]] nlohmann::ordered_json to_json(const CalibrationRecord& record);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kvsieve/sim/hardware_profile.h"
@@ -25,10 +26,11 @@ struct ErrorFigures {
 struct RegimeError {
   /// attention-launch, attention-l2, attention-hbm, gemm-memory, gemm-compute, end-to-end.
   std::string regime;
-  std::string device;    ///< hardware id, or "all"
-  std::string engine;    ///< "VLLM 0.14.0", or "all"
-  std::string op;        ///< decode_attention, gemm, end_to_end
-  std::string kv_dtype;  ///< of attention rows, or "all"; empty for others
+  std::string device;     ///< hardware id, or "all"
+  std::string engine;     ///< "VLLM 0.14.0", or "all"
+  std::string op;         ///< decode_attention, gemm, end_to_end
+  std::string kv_dtype;   ///< of attention rows, or "all"; empty for others
+  std::string selection;  ///< which of these rows: "all", or e.g. "16-bit, group<=8"
   ErrorFigures figures;
 };
 
@@ -43,42 +45,65 @@ struct RowError {
 
 /// Which rows of a file take part, by their number in it from 0.
 enum class RowChoice { kAll, kEven, kOdd };
-/// all, even, odd.
+/// all, even, odd. Throws Error(kUsage) for another name.
 [[nodiscard]] RowChoice row_choice_from_name(std::string_view name);
 
-struct ValidationOptions {
+/// Rows by where they come from; an empty string takes all. Names are compared without letter case.
+struct RowFilter {
   RowChoice rows = RowChoice::kAll;
+  std::string engine;
+  std::string engine_version;
+  std::string kv_dtype;  ///< of attention rows; others pass
+  /// The device whose rows these are, whatever they say themselves: an id or alias.
+  std::string as_device;
+
+  [[nodiscard]] bool takes(const MeasuredRow& row) const noexcept;
+};
+
+struct ValidationOptions {
+  RowFilter filter;
   /// Instead of the built-in profiles: rows of other devices are left out as unknown.
   std::optional<HardwareProfile> profile;
   /// Judge rows of another engine than the profile was calibrated for, too.
   bool any_engine = false;
 };
 
-struct UnknownDevice {
-  std::string gpu;
-  std::int64_t rows = 0;
-};
-
+/// What was judged, and what not. JSON: kvsieve.validation/1 (docs/measured-data.md).
 struct ValidationReport {
-  std::vector<RegimeError> regimes;  ///< pooled first, then by regime, device, engine
+  /// One entry a (regime, device, engine, kv_dtype, op); pooled ones first.
+  std::vector<RegimeError> regimes;
+  /// Figures of parts of these rows: decode attention in 16 bits, and of it groups of 8 at most.
+  std::vector<RegimeError> selections;
   std::vector<RowError> rows;
-  std::vector<UnknownDevice> unknown_devices;
+  std::vector<UnknownName> unknown_devices;
+  std::vector<UnknownName> unknown_models;
+  /// Rows that the model refuses, by its reason: a batch whose cache fits no GPU, say.
+  std::vector<UnknownName> refused;
   std::int64_t impossible_rows = 0;
+  std::int64_t skipped_rows = 0;  ///< while reading
+  std::vector<std::string> files;
 };
 
-/// Judges the model by the rows. End-to-end rows whose profile has no step overhead are modelled
-/// without one.
+/// Judges the model by the rows. Decode attention runs warm: a micro-benchmark reads one cache again
+/// and again. End-to-end rows whose profile has no step overhead are modelled without one.
 /// Throws Error(kUsage) if the profile was calibrated for another engine, version or cache type
-/// than some row of its device, unless any_engine.
-[[nodiscard]] ValidationReport validate(const MeasuredFile& file,
+/// than some row of its device, unless any_engine, and for an unknown `as_device`.
+[[nodiscard]] ValidationReport validate(std::span<const MeasuredFile> files,
                                         const ValidationOptions& options = {});
 
 [[nodiscard]] nlohmann::ordered_json to_json(const ValidationReport& report);
 
-/// Figures of errors (order does not matter).
+/// Figures of errors (order does not matter). Median and p95 are interpolated between neighbours.
 [[nodiscard]] ErrorFigures error_figures(std::vector<double> errors);
 
-/// One row's modelled time on a profile, as `validate` computes it.
+/// The regime of a row, by its input and the data sheet alone: decode attention by its KV bytes
+/// against L2, dense layers by FLOP a byte against the ridge of the roofline.
+[[nodiscard]] std::string regime_of(const GpuSpec& gpu, const MeasuredRow& row);
+
+/// Whether a row of the hbm regime reads its cache faster than the memory's data sheet.
+[[nodiscard]] bool is_impossible(const GpuSpec& gpu, const MeasuredRow& row);
+
+/// One row's modelled time on a profile, as `validate` computes it. Errors as end_to_end.
 [[nodiscard]] double modelled_us(const HardwareProfile& profile, const MeasuredRow& row);
 
 }  // namespace kvsieve::sim

@@ -1,0 +1,305 @@
+#include "kvsieve/sim/calibration.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "kvsieve/sim/end_to_end.h"
+#include "kvsieve/sim/model_dimensions.h"
+#include "kvsieve/traces/error.h"
+#include "least_relative_error.h"
+#include "measured_device.h"
+
+namespace kvsieve::sim {
+namespace {
+
+constexpr std::size_t kFewestRows = 4;
+/// Neighbours lie nearer than this in (log2 units, log2 context, log2 KV heads).
+constexpr double kReach = 2.0;
+/// Weight of a ratio of 1 among the neighbours.
+constexpr double kPrior = 0.05;
+/// A row that is this many times off the median of its nearest neighbours is an outlier: public
+/// tables hold single ones of 5-10x.
+constexpr double kOutlier = 3.0;
+constexpr std::size_t kOutlierNeighbours = 6;
+constexpr std::size_t kFewestNeighbours = 3;
+
+double squared(double x) {
+  return x * x;
+}
+
+double squared_distance(const AttentionResidual& a, const AttentionResidual& b) {
+  return squared(a.log2_units - b.log2_units) + squared(a.log2_context - b.log2_context) +
+         squared(a.log2_kv_heads - b.log2_kv_heads);
+}
+
+/// residual_correction at `at`, with the residual at `left_out` taken for absent.
+double correction(const std::vector<AttentionResidual>& residuals, const AttentionResidual& at,
+                  const AttentionResidual* left_out) noexcept {
+  const auto before = [](const AttentionResidual& a, const AttentionResidual& b) {
+    return a.regime != b.regime ? a.regime < b.regime
+           : a.group != b.group ? a.group < b.group
+                                : a.log2_units < b.log2_units;
+  };
+  AttentionResidual first = at;
+  first.log2_units -= kReach;
+  double weights = kPrior;
+  double sum = kPrior;
+  for (auto it = std::lower_bound(residuals.begin(), residuals.end(), first, before);
+       it != residuals.end() && it->regime == at.regime && it->group == at.group &&
+       it->log2_units < at.log2_units + kReach;
+       ++it) {
+    const double nearness = 1.0 - squared_distance(*it, at) / (kReach * kReach);
+    if (nearness > 0.0 && &*it != left_out) {
+      weights += nearness * nearness;
+      sum += nearness * nearness * it->ratio;
+    }
+  }
+  return sum / weights;
+}
+
+/// Whether the residual at `index` is far from what its nearest neighbours agree on.
+bool is_outlier(const std::vector<AttentionResidual>& residuals, std::size_t index) {
+  const AttentionResidual& one = residuals[index];
+  std::vector<std::pair<double, double>> near;  // squared distance, ratio
+  for (std::size_t i = 0; i < residuals.size(); ++i) {
+    const AttentionResidual& other = residuals[i];
+    if (i != index && other.regime == one.regime && other.group == one.group) {
+      near.emplace_back(squared_distance(one, other), other.ratio);
+    }
+  }
+  if (near.size() < kFewestNeighbours) {
+    return false;
+  }
+  const std::size_t count = std::min(near.size(), kOutlierNeighbours);
+  std::partial_sort(near.begin(), near.begin() + static_cast<std::ptrdiff_t>(count), near.end());
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < count; ++i) {
+    ratios.push_back(near[i].second);
+  }
+  std::sort(ratios.begin(), ratios.end());
+  const double median = 0.5 * (ratios[(count - 1) / 2] + ratios[count / 2]);
+  return one.ratio > kOutlier * median || one.ratio * kOutlier < median;
+}
+
+double fitted_us(const AttentionFit& fit, const HardwareProfile& profile, const MeasuredRow& row) {
+  const double waves = static_cast<double>(row.batch * row.kv_heads) / profile.gpu.sms.value;
+  const double kv = 2e-9 * static_cast<double>(row.batch) * static_cast<double>(row.context) *
+                    static_cast<double>(row.kv_heads * row.head_dim) *
+                    static_cast<double>(element_bytes_of(row.kv_dtype));
+  return fit.floor_us + fit.unit_us * waves + fit.us_per_gigabyte * kv;
+}
+
+AttentionFit fit_attention(const HardwareProfile& profile, const std::vector<MeasuredRow>& rows) {
+  const AttentionFit floor{.floor_us = 1.0};
+  const AttentionFit unit{.unit_us = 1.0};
+  const AttentionFit byte{.us_per_gigabyte = 1.0};
+  std::vector<LinearRow> linear;
+  for (const MeasuredRow& row : rows) {
+    linear.push_back({{fitted_us(floor, profile, row), fitted_us(unit, profile, row),
+                       fitted_us(byte, profile, row)},
+                      row.latency_us});
+  }
+  const std::array<double, 3> x = fit_least_relative_error(linear);
+  return {.floor_us = x[0],
+          .unit_us = x[1],
+          .us_per_gigabyte = x[2],
+          .rows = static_cast<std::int64_t>(rows.size())};
+}
+
+/// Errors on the rows behind `residuals`, each corrected by the others.
+void judge_fit(AttentionFit& fit, const std::vector<AttentionResidual>& residuals) {
+  std::vector<double> errors;
+  for (const AttentionResidual& residual : residuals) {
+    errors.push_back(correction(residuals, residual, &residual) / residual.ratio - 1.0);
+  }
+  const ErrorFigures figures = error_figures(std::move(errors));
+  fit.mape = figures.mape;
+  fit.median_error = figures.median_error;
+}
+
+void calibrate_regime(const HardwareProfile& profile, AttentionRegime regime,
+                      const std::vector<MeasuredRow>& rows, CalibrationRecord& record) {
+  AttentionFit& fit = record.attention[static_cast<std::size_t>(regime)];
+  fit = fit_attention(profile, rows);
+  std::vector<AttentionResidual> all;
+  for (const MeasuredRow& row : rows) {
+    all.push_back(make_residual(regime, row.q_heads, row.kv_heads, row.batch, row.context,
+                                row.latency_us / fitted_us(fit, profile, row)));
+  }
+  std::sort(all.begin(), all.end());
+  std::vector<AttentionResidual> kept;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (!is_outlier(all, i)) {
+      kept.push_back(all[i]);
+    }
+  }
+  record.outlier_rows += static_cast<std::int64_t>(all.size() - kept.size());
+  judge_fit(fit, kept);
+  record.residuals.insert(record.residuals.end(), kept.begin(), kept.end());
+}
+
+GemmFit fit_gemm(HardwareProfile profile, const std::vector<MeasuredRow>& rows) {
+  profile.calibration.emplace();
+  const auto mean_error = [&](const std::array<double, 3>& x) {
+    if (x[0] < 0.0) {
+      return std::numeric_limits<double>::max();
+    }
+    profile.calibration->gemm = {.floor_us = x[0],
+                                 .bandwidth = std::exp(x[1]),
+                                 .flops = std::exp(x[2]),
+                                 .rows = static_cast<std::int64_t>(rows.size())};
+    const OperationTimes times(profile);
+    double sum = 0.0;
+    for (const MeasuredRow& row : rows) {
+      sum += std::abs(times.gemm_us(static_cast<double>(row.m), static_cast<double>(row.n),
+                                    static_cast<double>(row.k)) /
+                          row.latency_us -
+                      1.0);
+    }
+    return sum / static_cast<double>(rows.size());
+  };
+  const Architecture& arch = profile.architecture;
+  const std::array<double, 3> x = simplex_minimum(
+      mean_error,
+      {arch.gemm_floor_us.value, std::log(arch.gemm_bandwidth.value),
+       std::log(arch.gemm_flops.value)},
+      {2.0, 0.2, 0.2});
+  GemmFit fit{.floor_us = x[0],
+              .bandwidth = std::exp(x[1]),
+              .flops = std::exp(x[2]),
+              .rows = static_cast<std::int64_t>(rows.size())};
+  fit.mape = mean_error(x);
+  return fit;
+}
+
+double fit_step_overhead(const HardwareProfile& profile, const std::vector<MeasuredRow>& rows) {
+  std::vector<ShiftRow> shifts;
+  for (const MeasuredRow& row : rows) {
+    const EndToEndTime time = end_to_end(profile, load_model(row.model), row.batch, row.context,
+                                         row.output_tokens);
+    shifts.push_back({time.us, time.steps, row.latency_us});
+  }
+  return fit_least_relative_error(shifts);
+}
+
+/// Throws unless the rows have one engine, version and cache type.
+void check_unique(const std::vector<MeasuredRow>& rows) {
+  std::set<std::string> engines;
+  std::set<std::string> dtypes;
+  bool same_engine = true;
+  for (const MeasuredRow& row : rows) {
+    same_engine = same_engine && same_name(row.engine, rows[0].engine) &&
+                  same_name(row.engine_version, rows[0].engine_version);
+    engines.insert(engine_of(row));
+    if (row.op == MeasuredOp::kDecodeAttention) {
+      dtypes.insert(row.kv_dtype);
+    }
+  }
+  if (!same_engine) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("the rows have several engines: {}", fmt::join(engines, ", ")),
+                "choose one with --engine and --engine-version");
+  }
+  if (dtypes.size() > 1) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("the rows have several cache types: {}", fmt::join(dtypes, ", ")),
+                "choose one with --kv-dtype");
+  }
+}
+
+}  // namespace
+
+HardwareProfile calibrate(HardwareProfile profile, std::span<const MeasuredFile> files,
+                          const CalibrationOptions& options) {
+  profile.calibration.reset();
+  CalibrationRecord record;
+  std::vector<MeasuredRow> rows;
+  std::map<std::string, bool> of_device;  // by the GPU that rows name
+  for (const MeasuredFile& file : files) {
+    for (const MeasuredRow& row : file.rows) {
+      const auto [named, added] = of_device.try_emplace(row.gpu, false);
+      if (added) {
+        named->second = measured_device(row.gpu, options.filter.as_device, profile).has_value();
+      }
+      if (named->second && options.filter.takes(row)) {
+        rows.push_back(row);
+      }
+    }
+    record.rows_file += (record.rows_file.empty() ? "" : ", ") + file.name;
+    record.rows_hash += (record.rows_hash.empty() ? "" : ", ") + file.hash;
+  }
+  if (rows.empty()) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("{}: no such rows of {}", record.rows_file, profile.id),
+                "`kvsieve validate` lists devices and engines of a file");
+  }
+  check_unique(rows);
+  record.engine = rows[0].engine;
+  record.engine_version = rows[0].engine_version;
+  record.date = options.date;
+  std::array<std::vector<MeasuredRow>, kAttentionRegimes> attention;
+  std::vector<MeasuredRow> gemm;
+  std::vector<MeasuredRow> end_to_end_rows;
+  for (MeasuredRow& row : rows) {
+    if (is_impossible(profile.gpu, row)) {
+      ++record.flagged_rows;
+    } else if (row.op == MeasuredOp::kDecodeAttention) {
+      record.kv_dtype = row.kv_dtype;
+      const double kv = 2.0 * static_cast<double>(row.batch) * static_cast<double>(row.context) *
+                        static_cast<double>(row.kv_heads * row.head_dim) *
+                        static_cast<double>(element_bytes_of(row.kv_dtype));
+      attention[static_cast<std::size_t>(attention_regime(kv, profile.gpu.l2_bytes.value))]
+          .push_back(std::move(row));
+    } else {
+      (row.op == MeasuredOp::kGemm ? gemm : end_to_end_rows).push_back(std::move(row));
+    }
+  }
+  bool fitted = false;
+  for (const AttentionRegime regime :
+       {AttentionRegime::kLaunch, AttentionRegime::kL2, AttentionRegime::kHbm}) {
+    const std::vector<MeasuredRow>& of_regime = attention[static_cast<std::size_t>(regime)];
+    if (of_regime.size() >= kFewestRows) {
+      calibrate_regime(profile, regime, of_regime, record);
+      fitted = true;
+    }
+  }
+  profile.calibration = record;
+  if (gemm.size() >= kFewestRows) {
+    profile.calibration->gemm = fit_gemm(profile, gemm);
+    fitted = true;
+  }
+  if (end_to_end_rows.size() >= kFewestRows) {
+    profile.calibration->step_overhead_us = fit_step_overhead(profile, end_to_end_rows);
+    profile.calibration->end_to_end_rows = static_cast<std::int64_t>(end_to_end_rows.size());
+    fitted = true;
+  }
+  if (!fitted) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("{}: {} rows of {}, too few to fit anything", record.rows_file,
+                            rows.size(), profile.id),
+                "a regime, the dense layers and the step overhead want 4 rows each");
+  }
+  return profile;
+}
+
+double residual_correction(const CalibrationRecord& record, AttentionRegime regime,
+                           std::int64_t q_heads, std::int64_t kv_heads, double batch,
+                           double context) noexcept {
+  if (record.residuals.empty()) {
+    return 1.0;
+  }
+  AttentionResidual at{regime, q_heads, kv_heads};
+  at.group = static_cast<double>(q_heads) / static_cast<double>(kv_heads);
+  at.log2_kv_heads = std::log2(static_cast<double>(kv_heads));
+  at.log2_units = std::log2(batch) + at.log2_kv_heads;
+  at.log2_context = std::log2(context);
+  return correction(record.residuals, at, nullptr);
+}
+
+}  // namespace kvsieve::sim
