@@ -165,11 +165,11 @@ GemmFit fit_gemm(HardwareProfile profile, const std::vector<MeasuredRow>& rows) 
     return sum / static_cast<double>(rows.size());
   };
   const Architecture& arch = profile.architecture;
-  const std::array<double, 3> x = simplex_minimum(
-      mean_error,
-      {arch.gemm_floor_us.value, std::log(arch.gemm_bandwidth.value),
-       std::log(arch.gemm_flops.value)},
-      {2.0, 0.2, 0.2});
+  const std::array<double, 3> x =
+      simplex_minimum(mean_error,
+                      {arch.gemm_floor_us.value, std::log(arch.gemm_bandwidth.value),
+                       std::log(arch.gemm_flops.value)},
+                      {2.0, 0.2, 0.2});
   GemmFit fit{.floor_us = x[0],
               .bandwidth = std::exp(x[1]),
               .flops = std::exp(x[2]),
@@ -181,8 +181,8 @@ GemmFit fit_gemm(HardwareProfile profile, const std::vector<MeasuredRow>& rows) 
 double fit_step_overhead(const HardwareProfile& profile, const std::vector<MeasuredRow>& rows) {
   std::vector<ShiftRow> shifts;
   for (const MeasuredRow& row : rows) {
-    const EndToEndTime time = end_to_end(profile, load_model(row.model), row.batch, row.context,
-                                         row.output_tokens);
+    const EndToEndTime time =
+        end_to_end(profile, load_model(row.model), row.batch, row.context, row.output_tokens);
     shifts.push_back({time.us, time.steps, row.latency_us});
   }
   return fit_least_relative_error(shifts);

@@ -34,8 +34,8 @@ ordered_json attention_json(const CalibrationRecord& record, AttentionRegime reg
   ordered_json residuals = ordered_json::array();
   for (const AttentionResidual& residual : record.residuals) {
     if (residual.regime == regime) {
-      residuals.push_back({residual.q_heads, residual.kv_heads, residual.batch, residual.context,
-                           residual.ratio});
+      residuals.push_back(
+          {residual.q_heads, residual.kv_heads, residual.batch, residual.context, residual.ratio});
     }
   }
   return {{"rows", fit.rows},

@@ -54,11 +54,16 @@ FullAttention full_attention(const CostRequest& request, const StepModel& model)
 }
 
 ordered_json error_json(const ErrorBand& band) {
-  return {{"median_error", band.median_error},
-          {"p95", band.p95},
-          {"bias", band.bias},
-          {"n", band.n},
-          {"scope", band.scope}};
+  ordered_json json = {{"median_error", band.median_error}};
+  if (band.p95) {
+    json["p95"] = *band.p95;
+  }
+  if (band.bias) {
+    json["bias"] = *band.bias;
+  }
+  json["n"] = band.n;
+  json["scope"] = band.scope;
+  return json;
 }
 
 ordered_json method_json(const CostMethod& method) {

@@ -106,8 +106,7 @@ std::array<double, 3> fit_least_relative_error(const std::vector<LinearRow>& row
   constexpr double kNarrowing = 0.85;
   std::vector<Vector> terms;
   for (const LinearRow& row : rows) {
-    terms.push_back(
-        {row.terms[0] / row.value, row.terms[1] / row.value, row.terms[2] / row.value});
+    terms.push_back({row.terms[0] / row.value, row.terms[1] / row.value, row.terms[2] / row.value});
   }
   std::vector<double> weights(rows.size(), 1.0);
   Vector x = non_negative_least_squares(terms, weights);

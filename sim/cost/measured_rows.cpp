@@ -41,9 +41,10 @@ std::string lower(std::string_view text) {
 /// The one name of a type's spellings; empty for an unknown one.
 std::string_view canonical_dtype(std::string_view name) {
   static const std::map<std::string, std::string_view, std::less<>> names{
-      {"bfloat16", "bfloat16"}, {"bf16", "bfloat16"},   {"float16", "float16"}, {"fp16", "float16"},
-      {"half", "float16"},      {"float32", "float32"}, {"fp32", "float32"},    {"float", "float32"},
-      {"fp8", "fp8"},           {"fp8_e4m3", "fp8"},    {"fp8_e5m2", "fp8"},    {"int8", "int8"}};
+      {"bfloat16", "bfloat16"}, {"bf16", "bfloat16"}, {"float16", "float16"},
+      {"fp16", "float16"},      {"half", "float16"},  {"float32", "float32"},
+      {"fp32", "float32"},      {"float", "float32"}, {"fp8", "fp8"},
+      {"fp8_e4m3", "fp8"},      {"fp8_e5m2", "fp8"},  {"int8", "int8"}};
   const auto found = names.find(lower(name));
   return found == names.end() ? std::string_view() : found->second;
 }
@@ -365,12 +366,11 @@ const Form& form_of(const CsvTable& table, const std::string& path) {
   for (const Form& form : forms()) {
     names.push_back(form.name);
   }
-  throw Error(
-      ErrorKind::kBadInput,
-      fmt::format("{}:1: columns '{}' are those of no known form", path,
-                  printable(fmt::format("{}", fmt::join(table.header, ",")))),
-      fmt::format("known: {}; kvsieve has {}", fmt::join(names, ", "),
-                  fmt::join(forms().front().columns, ",")));
+  throw Error(ErrorKind::kBadInput,
+              fmt::format("{}:1: columns '{}' are those of no known form", path,
+                          printable(fmt::format("{}", fmt::join(table.header, ",")))),
+              fmt::format("known: {}; kvsieve has {}", fmt::join(names, ", "),
+                          fmt::join(forms().front().columns, ",")));
 }
 
 std::string read_text(const std::filesystem::path& path) {

@@ -18,8 +18,6 @@ constexpr double kMostDoublings = 3.0;
 /// that one block of a split reads at least.
 constexpr double kSmHeadroom = 2.0;
 constexpr double kSplitTokens = 256.0;
-/// fp32 on CUDA cores against bf16 on tensor cores, across these architectures: about 1 / 16.
-constexpr double kFp32Share = 1.0 / 16.0;
 
 double seconds_free_us(double bytes, double gbps) {
   return bytes / (gbps * kBytesPerUsOfGbps);
@@ -36,7 +34,7 @@ OperationTimes::OperationTimes(const HardwareProfile& profile)
       m_memory_gbps(profile.gpu.memory_gbps.value),
       m_l2_bytes(profile.gpu.l2_bytes.value),
       m_tensor_flops(profile.gpu.bf16_tflops.value * 1e6),
-      m_fp32_flops(m_tensor_flops * kFp32Share),
+      m_fp32_flops(profile.gpu.fp32_tflops.value * 1e6),
       m_architecture(profile.architecture),
       m_calibration(profile.calibration) {}
 

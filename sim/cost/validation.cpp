@@ -51,8 +51,8 @@ double modelled_us(const HardwareProfile& profile, const OperationTimes& times,
 
 void check_engine(const HardwareProfile& profile, const MeasuredRow& row) {
   const CalibrationRecord& record = *profile.calibration;
-  const bool same_engine = same_name(record.engine, row.engine) &&
-                           same_name(record.engine_version, row.engine_version);
+  const bool same_engine =
+      same_name(record.engine, row.engine) && same_name(record.engine_version, row.engine_version);
   const bool same_dtype = row.op != MeasuredOp::kDecodeAttention || record.kv_dtype.empty() ||
                           record.kv_dtype == row.kv_dtype;
   if (!same_engine || !same_dtype) {
@@ -103,8 +103,8 @@ class Groups {
   void add(const RowError& row, std::string_view device, const std::string& engine,
            std::string_view kv_dtype, std::string_view selection = kAll) {
     const std::string op(name_of(row.row.op));
-    Key key{device != kAll, selection != kAll, row.regime, device, lower_case(engine), kv_dtype, op,
-            selection};
+    Key key{device != kAll,     selection != kAll, row.regime, device,
+            lower_case(engine), kv_dtype,          op,         selection};
     Group& group = m_groups[key];
     group.engine = group.engine.empty() ? engine : group.engine;
     group.errors.push_back(row.modelled_us / row.row.latency_us - 1.0);
@@ -114,8 +114,8 @@ class Groups {
     std::vector<RegimeError> all;
     for (const auto& [key, group] : m_groups) {
       const auto& [single, part, regime, device, engine, kv_dtype, op, selection] = key;
-      all.push_back({regime, device, group.engine, op, kv_dtype, selection,
-                     error_figures(group.errors)});
+      all.push_back(
+          {regime, device, group.engine, op, kv_dtype, selection, error_figures(group.errors)});
     }
     return all;
   }
@@ -167,16 +167,11 @@ std::vector<UnknownName> counted_names(const std::map<std::string, std::int64_t>
 }
 
 ordered_json to_json(const RegimeError& error) {
-  return {{"regime", error.regime},
-          {"device", error.device},
-          {"engine", error.engine},
-          {"op", error.op},
-          {"kv_dtype", error.kv_dtype},
-          {"selection", error.selection},
-          {"n", error.figures.n},
-          {"median_error", error.figures.median_error},
-          {"mape", error.figures.mape},
-          {"p95", error.figures.p95},
+  return {{"regime", error.regime},     {"device", error.device},
+          {"engine", error.engine},     {"op", error.op},
+          {"kv_dtype", error.kv_dtype}, {"selection", error.selection},
+          {"n", error.figures.n},       {"median_error", error.figures.median_error},
+          {"mape", error.figures.mape}, {"p95", error.figures.p95},
           {"bias", error.figures.bias}};
 }
 
@@ -248,9 +243,8 @@ std::string regime_of(const GpuSpec& gpu, const MeasuredRow& row) {
     return "end-to-end";
   }
   if (row.op == MeasuredOp::kDecodeAttention) {
-    return fmt::format(
-        "attention-{}",
-        name_of(attention_regime(shape_of(row).kv_bytes(), gpu.l2_bytes.value)));
+    return fmt::format("attention-{}",
+                       name_of(attention_regime(shape_of(row).kv_bytes(), gpu.l2_bytes.value)));
   }
   const auto m = static_cast<double>(row.m);
   const auto n = static_cast<double>(row.n);

@@ -11,6 +11,7 @@ constexpr SourcedField<GpuSpec> kNumbers[] = {
     {"memory_bytes", &GpuSpec::memory_bytes, NumberRange::kPositive},
     {"memory_gbps", &GpuSpec::memory_gbps, NumberRange::kPositive},
     {"bf16_tflops", &GpuSpec::bf16_tflops, NumberRange::kPositive},
+    {"fp32_tflops", &GpuSpec::fp32_tflops, NumberRange::kPositive},
     {"l2_bytes", &GpuSpec::l2_bytes, NumberRange::kPositive},
     {"power_w", &GpuSpec::power_w, NumberRange::kPositive},
 };

@@ -14,8 +14,8 @@ namespace kvsieve::sim {
 /// Errors of modelled / measured - 1 in a regime, as fractions.
 struct ErrorBand {
   double median_error = 0.0;  ///< of the absolute error
-  double p95 = 0.0;
-  double bias = 0.0;
+  std::optional<double> p95;  ///< absent where a calibration does not hold it
+  std::optional<double> bias;
   std::int64_t n = 0;  ///< rows behind it
   std::string scope;   ///< "architecture hopper", "all devices", "calibrated on VLLM 0.24.0"
 };

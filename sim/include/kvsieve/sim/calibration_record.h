@@ -43,8 +43,8 @@ struct AttentionResidual {
   std::int64_t context = 0;
   double ratio = 1.0;
   // Where the shape lies among others, made from it by `make_residual`.
-  double group = 0.0;          ///< q_heads / kv_heads
-  double log2_units = 0.0;     ///< of batch x kv_heads
+  double group = 0.0;       ///< q_heads / kv_heads
+  double log2_units = 0.0;  ///< of batch x kv_heads
   double log2_context = 0.0;
   double log2_kv_heads = 0.0;
 };

@@ -94,10 +94,10 @@ struct CodebookInfo {
 
 /// The codebooks of one layer.
 struct CodebookLayer {
-  std::int64_t layer = 0;                ///< index in the model
-  traces::TensorView codewords;          ///< [Hkv, C, d], in the space of the keys that are coded
-  traces::TensorView cholesky;           ///< [Hkv, d, d] lower triangular L, H = L L^T
-  traces::TensorView mean;               ///< [Hkv, 1, d] of centred keys; no data otherwise
+  std::int64_t layer = 0;             ///< index in the model
+  traces::TensorView codewords;       ///< [Hkv, C, d], in the space of the keys that are coded
+  traces::TensorView cholesky;        ///< [Hkv, d, d] lower triangular L, H = L L^T
+  traces::TensorView mean;            ///< [Hkv, 1, d] of centred keys; no data otherwise
   std::vector<TrainingRecord> heads;  ///< [Hkv]
 };
 

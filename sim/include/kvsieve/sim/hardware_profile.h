@@ -25,9 +25,10 @@ struct Sourced {
 /// A GPU's data sheet; dense, without sparsity.
 struct GpuSpec {
   Sourced sms;           ///< streaming multiprocessors
-  Sourced memory_bytes;  ///< decimal, as vendors count
+  Sourced memory_bytes;  ///< that programs can use; the GB of data sheets are units of 2^30 here
   Sourced memory_gbps;   ///< device memory, 10^9 bytes a second
   Sourced bf16_tflops;   ///< tensor cores, fp32 accumulation
+  Sourced fp32_tflops;   ///< CUDA cores
   Sourced l2_bytes;
   Sourced power_w;
 };

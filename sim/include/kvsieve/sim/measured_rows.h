@@ -53,7 +53,8 @@ struct MeasuredFile {
   std::string form;               ///< kvsieve, aiconfigurator-attention, aiconfigurator-gemm, ...
   std::string name;               ///< of the file, without its folder
   std::int64_t total_rows = 0;    ///< of the file, skipped and unknown ones included
-  std::int64_t skipped_rows = 0;  ///< what the cost model has not: norms, m = 0, prefill, 8-bit GEMM
+  std::int64_t skipped_rows =
+      0;  ///< what the cost model has not: norms, m = 0, prefill, 8-bit GEMM
   std::vector<UnknownName> unknown_models;  ///< whose rows are left out, too
   std::string hash;                         ///< xxh128 of the bytes
 };

@@ -251,7 +251,7 @@ struct HeadRetrieval {
   double l1_loss = 0.0;
   std::vector<QueryHeadRetrieval> query_heads;
   std::vector<HeadStep> steps;
-  std::optional<CodeUsage> code_usage;           ///< VQ scorers
+  std::optional<CodeUsage> code_usage;        ///< VQ scorers
   std::optional<TrainingRecord> calibration;  ///< VQ scorers
 };
 

@@ -84,8 +84,8 @@ struct ValidationReport {
   std::vector<std::string> files;
 };
 
-/// Judges the model by the rows. Decode attention runs warm: a micro-benchmark reads one cache again
-/// and again. End-to-end rows whose profile has no step overhead are modelled without one.
+/// Judges the model by the rows. Decode attention runs warm: a micro-benchmark reads one cache
+/// again and again. End-to-end rows whose profile has no step overhead are modelled without one.
 /// Throws Error(kUsage) if the profile was calibrated for another engine, version or cache type
 /// than some row of its device, unless any_engine, and for an unknown `as_device`.
 [[nodiscard]] ValidationReport validate(std::span<const MeasuredFile> files,
