@@ -11,6 +11,7 @@
 
 #include "kvsieve/sim/end_to_end.h"
 #include "kvsieve/sim/model_dimensions.h"
+#include "kvsieve/sim/operation_time.h"
 #include "kvsieve/traces/error.h"
 #include "least_relative_error.h"
 #include "measured_device.h"

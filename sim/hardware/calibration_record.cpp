@@ -1,9 +1,14 @@
 #include "kvsieve/sim/calibration_record.h"
 
-#include <nlohmann/json.hpp>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <tuple>
+
+#include "kvsieve/traces/error.h"
 #include "kvsieve/traces/json_fields.h"
-#include "replay/named_values.h"
 
 namespace kvsieve::sim {
 namespace {
@@ -11,11 +16,10 @@ namespace {
 using nlohmann::ordered_json;
 using traces::JsonFields;
 
-constexpr NamedValues<AttentionRegime, kAttentionRegimes> kRegimeNames{
-    "attention regime",
-    {{{"launch", AttentionRegime::kLaunch},
-      {"l2", AttentionRegime::kL2},
-      {"hbm", AttentionRegime::kHbm}}}};
+constexpr std::int64_t kLargest = std::int64_t{1} << 40;
+constexpr double kLargestRatio = 1e6;
+constexpr std::array kRegimes{AttentionRegime::kLaunch, AttentionRegime::kL2,
+                              AttentionRegime::kHbm};
 
 double non_negative(const JsonFields& fields, std::string_view key) {
   const double value = fields.number(key);
@@ -25,97 +29,100 @@ double non_negative(const JsonFields& fields, std::string_view key) {
   return value;
 }
 
-std::int64_t count(const JsonFields& fields, std::string_view key) {
-  return fields.integer(key, 0, INT64_MAX);
-}
-
-ordered_json to_json(const AttentionFit& fit) {
-  return {{"floor_us", fit.floor_us},
+ordered_json attention_json(const CalibrationRecord& record, AttentionRegime regime) {
+  const AttentionFit& fit = record.attention[static_cast<std::size_t>(regime)];
+  ordered_json residuals = ordered_json::array();
+  for (const AttentionResidual& residual : record.residuals) {
+    if (residual.regime == regime) {
+      residuals.push_back(
+          {residual.q_heads, residual.kv_heads, residual.batch, residual.context, residual.ratio});
+    }
+  }
+  return {{"rows", fit.rows},
+          {"floor_us", fit.floor_us},
           {"unit_us", fit.unit_us},
           {"us_per_gigabyte", fit.us_per_gigabyte},
-          {"rows", fit.rows},
           {"mape", fit.mape},
-          {"median_error", fit.median_error}};
+          {"median_error", fit.median_error},
+          {"residuals", std::move(residuals)}};
 }
 
-AttentionFit attention_from_json(const JsonFields& fields) {
-  fields.allow_only({"floor_us", "unit_us", "us_per_gigabyte", "rows", "mape", "median_error"});
-  AttentionFit fit;
+AttentionResidual residual_from_json(const JsonFields& fields, AttentionRegime regime,
+                                     const ordered_json& values) {
+  const auto whole = [&](std::size_t i) {
+    return values[i].is_number_integer() && values[i] >= 1 && values[i] <= kLargest;
+  };
+  if (!values.is_array() || values.size() != 5 || !whole(0) || !whole(1) || !whole(2) ||
+      !whole(3) || !values[4].is_number() || !(values[4].get<double>() > 0.0) ||
+      !(values[4].get<double>() < kLargestRatio)) {
+    fields.fail("residuals", "rows [q_heads, kv_heads, batch, context, measured / fitted]");
+  }
+  return make_residual(regime, values[0], values[1], values[2], values[3], values[4]);
+}
+
+void read_attention(const JsonFields& fields, AttentionRegime regime, CalibrationRecord& record) {
+  fields.allow_only(
+      {"rows", "floor_us", "unit_us", "us_per_gigabyte", "mape", "median_error", "residuals"});
+  AttentionFit& fit = record.attention[static_cast<std::size_t>(regime)];
+  fit.rows = fields.integer("rows", 0, kLargest);
   fit.floor_us = non_negative(fields, "floor_us");
   fit.unit_us = non_negative(fields, "unit_us");
   fit.us_per_gigabyte = non_negative(fields, "us_per_gigabyte");
-  fit.rows = count(fields, "rows");
   fit.mape = non_negative(fields, "mape");
   fit.median_error = non_negative(fields, "median_error");
-  return fit;
-}
-
-ordered_json to_json(const AttentionResidual& residual) {
-  return {{"regime", name_of(residual.regime)},    {"q_heads", residual.q_heads},
-          {"kv_heads", residual.kv_heads},         {"log2_batch", residual.log2_batch},
-          {"log2_context", residual.log2_context}, {"ratio", residual.ratio}};
-}
-
-AttentionResidual residual_from_json(const JsonFields& fields) {
-  fields.allow_only({"regime", "q_heads", "kv_heads", "log2_batch", "log2_context", "ratio"});
-  AttentionResidual residual;
-  const std::string regime = fields.string("regime");
-  residual.regime = AttentionRegime::kHbm;
-  if (regime == name_of(AttentionRegime::kLaunch)) {
-    residual.regime = AttentionRegime::kLaunch;
-  } else if (regime == name_of(AttentionRegime::kL2)) {
-    residual.regime = AttentionRegime::kL2;
-  } else if (regime != name_of(AttentionRegime::kHbm)) {
-    fields.fail("regime", "launch, l2 or hbm");
+  if (fit.rows > 0 && fit.floor_us + fit.unit_us + fit.us_per_gigabyte <= 0.0) {
+    fields.fail("floor_us", "some time, as unit_us and us_per_gigabyte are 0");
   }
-  residual.q_heads = static_cast<std::int32_t>(fields.integer("q_heads", 1, INT32_MAX));
-  residual.kv_heads = static_cast<std::int32_t>(fields.integer("kv_heads", 1, INT32_MAX));
-  residual.log2_batch = fields.number("log2_batch");
-  residual.log2_context = fields.number("log2_context");
-  residual.ratio = fields.positive("ratio");
-  return residual;
-}
-
-ordered_json to_json(const GemmFit& fit) {
-  return {{"floor_us", fit.floor_us},
-          {"bandwidth", fit.bandwidth},
-          {"flops", fit.flops},
-          {"rows", fit.rows},
-          {"mape", fit.mape}};
-}
-
-GemmFit gemm_from_json(const JsonFields& fields) {
-  fields.allow_only({"floor_us", "bandwidth", "flops", "rows", "mape"});
-  GemmFit fit;
-  fit.floor_us = non_negative(fields, "floor_us");
-  fit.bandwidth = non_negative(fields, "bandwidth");
-  fit.flops = non_negative(fields, "flops");
-  fit.rows = count(fields, "rows");
-  fit.mape = non_negative(fields, "mape");
-  return fit;
+  const ordered_json& residuals = fields.raw("residuals");
+  if (!residuals.is_array()) {
+    fields.fail("residuals", "an array");
+  }
+  for (const ordered_json& values : residuals) {
+    record.residuals.push_back(residual_from_json(fields, regime, values));
+  }
 }
 
 }  // namespace
 
 std::string_view name_of(AttentionRegime regime) noexcept {
-  return kRegimeNames.name(regime);
+  switch (regime) {
+    case AttentionRegime::kLaunch:
+      return "launch";
+    case AttentionRegime::kL2:
+      return "l2";
+    case AttentionRegime::kHbm:
+      break;
+  }
+  return "hbm";
 }
 
 AttentionRegime attention_regime(double kv_bytes, double l2_bytes) noexcept {
-  if (kv_bytes > 2.0 * l2_bytes) {
-    return AttentionRegime::kHbm;
-  }
-  return kv_bytes > l2_bytes / 4.0 ? AttentionRegime::kL2 : AttentionRegime::kLaunch;
+  return kv_bytes <= l2_bytes / 4.0   ? AttentionRegime::kLaunch
+         : kv_bytes <= 2.0 * l2_bytes ? AttentionRegime::kL2
+                                      : AttentionRegime::kHbm;
+}
+
+AttentionResidual make_residual(AttentionRegime regime, std::int64_t q_heads, std::int64_t kv_heads,
+                                std::int64_t batch, std::int64_t context, double ratio) noexcept {
+  AttentionResidual residual{regime, q_heads, kv_heads, batch, context, ratio};
+  residual.group = static_cast<double>(q_heads) / static_cast<double>(kv_heads);
+  residual.log2_units = std::log2(static_cast<double>(batch) * static_cast<double>(kv_heads));
+  residual.log2_context = std::log2(static_cast<double>(context));
+  residual.log2_kv_heads = std::log2(static_cast<double>(kv_heads));
+  return residual;
+}
+
+bool operator<(const AttentionResidual& a, const AttentionResidual& b) noexcept {
+  const auto key = [](const AttentionResidual& r) {
+    return std::tuple(r.regime, r.group, r.log2_units, r.context, r.kv_heads, r.ratio);
+  };
+  return key(a) < key(b);
 }
 
 ordered_json to_json(const CalibrationRecord& record) {
   ordered_json attention = ordered_json::object();
-  for (const auto& [name, regime] : kRegimeNames.entries) {
-    attention[std::string(name)] = to_json(record.attention[static_cast<std::size_t>(regime)]);
-  }
-  ordered_json residuals = ordered_json::array();
-  for (const AttentionResidual& residual : record.residuals) {
-    residuals.push_back(to_json(residual));
+  for (const AttentionRegime regime : kRegimes) {
+    attention[std::string(name_of(regime))] = attention_json(record, regime);
   }
   return {{"engine", record.engine},
           {"engine_version", record.engine_version},
@@ -123,19 +130,23 @@ ordered_json to_json(const CalibrationRecord& record) {
           {"date", record.date},
           {"rows_file", record.rows_file},
           {"rows_hash", record.rows_hash},
+          {"flagged_rows", record.flagged_rows},
+          {"outlier_rows", record.outlier_rows},
           {"attention", std::move(attention)},
-          {"residuals", std::move(residuals)},
-          {"gemm", to_json(record.gemm)},
-          {"step_overhead_us", record.step_overhead_us},
-          {"end_to_end_rows", record.end_to_end_rows},
-          {"flagged_rows", record.flagged_rows}};
+          {"gemm",
+           {{"rows", record.gemm.rows},
+            {"floor_us", record.gemm.floor_us},
+            {"bandwidth", record.gemm.bandwidth},
+            {"flops", record.gemm.flops},
+            {"mape", record.gemm.mape}}},
+          {"end_to_end",
+           {{"rows", record.end_to_end_rows}, {"step_overhead_us", record.step_overhead_us}}}};
 }
 
 CalibrationRecord calibration_from_json(const ordered_json& json) {
   const JsonFields fields(json, "calibration");
   fields.allow_only({"engine", "engine_version", "kv_dtype", "date", "rows_file", "rows_hash",
-                     "attention", "residuals", "gemm", "step_overhead_us", "end_to_end_rows",
-                     "flagged_rows"});
+                     "flagged_rows", "outlier_rows", "attention", "gemm", "end_to_end"});
   CalibrationRecord record;
   record.engine = fields.string("engine");
   record.engine_version = fields.string("engine_version");
@@ -143,21 +154,26 @@ CalibrationRecord calibration_from_json(const ordered_json& json) {
   record.date = fields.string("date");
   record.rows_file = fields.string("rows_file");
   record.rows_hash = fields.string("rows_hash");
+  record.flagged_rows = fields.integer("flagged_rows", 0, kLargest);
+  record.outlier_rows = fields.integer("outlier_rows", 0, kLargest);
   const JsonFields attention = fields.object("attention");
-  std::vector<std::string> regimes;
-  for (const auto& [name, regime] : kRegimeNames.entries) {
-    regimes.emplace_back(name);
-    record.attention[static_cast<std::size_t>(regime)] =
-        attention_from_json(attention.object(name));
+  attention.allow_only({"launch", "l2", "hbm"});
+  for (const AttentionRegime regime : kRegimes) {
+    read_attention(attention.object(name_of(regime)), regime, record);
   }
-  attention.allow_only(regimes);
-  for (const JsonFields& residual : fields.objects("residuals")) {
-    record.residuals.push_back(residual_from_json(residual));
-  }
-  record.gemm = gemm_from_json(fields.object("gemm"));
-  record.step_overhead_us = non_negative(fields, "step_overhead_us");
-  record.end_to_end_rows = count(fields, "end_to_end_rows");
-  record.flagged_rows = count(fields, "flagged_rows");
+  std::sort(record.residuals.begin(), record.residuals.end());
+  const JsonFields gemm = fields.object("gemm");
+  gemm.allow_only({"rows", "floor_us", "bandwidth", "flops", "mape"});
+  record.gemm.rows = gemm.integer("rows", 0, kLargest);
+  record.gemm.floor_us = non_negative(gemm, "floor_us");
+  record.gemm.bandwidth =
+      record.gemm.rows > 0 ? gemm.positive("bandwidth") : gemm.number("bandwidth");
+  record.gemm.flops = record.gemm.rows > 0 ? gemm.positive("flops") : gemm.number("flops");
+  record.gemm.mape = non_negative(gemm, "mape");
+  const JsonFields end_to_end = fields.object("end_to_end");
+  end_to_end.allow_only({"rows", "step_overhead_us"});
+  record.end_to_end_rows = end_to_end.integer("rows", 0, kLargest);
+  record.step_overhead_us = non_negative(end_to_end, "step_overhead_us");
   return record;
 }
 

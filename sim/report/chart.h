@@ -98,6 +98,26 @@ struct ScatterChart {
   std::vector<Point> points;
 };
 
+/// Many points on two logarithmic axes of one range, beside the line on which both are equal.
+struct AgreementChart {
+  struct Point {
+    std::string name;
+    double x = 0.0;  ///< above 0
+    double y = 0.0;  ///< above 0
+    std::size_t kind = 0;
+  };
+  struct Kind {
+    std::string name;
+    Ink ink = Ink::kAccent;
+  };
+  std::string x_name;
+  std::string y_name;
+  std::string unit;   ///< "us"
+  double band = 0.2;  ///< shaded around the line, as a share
+  std::vector<Kind> kinds;
+  std::vector<Point> points;
+};
+
 /// Which tokens of the prompt a few heads keep.
 struct TokenStrip {
   struct Row {
@@ -112,8 +132,8 @@ struct TokenStrip {
   std::vector<Row> rows;
 };
 
-using Chart =
-    std::variant<HeatMap, BarChart, RatioChart, BudgetChart, LineChart, ScatterChart, TokenStrip>;
+using Chart = std::variant<HeatMap, BarChart, RatioChart, BudgetChart, LineChart, ScatterChart,
+                           AgreementChart, TokenStrip>;
 
 /// Smallest and largest of the values that are there; {0, 0} if none is.
 struct Range {

@@ -116,6 +116,23 @@ Table to_table(const ScatterChart& chart) {
   return table;
 }
 
+Table to_table(const AgreementChart& chart) {
+  Table table{{name_column("row"),
+               name_column("kind"),
+               {fmt::format("{} / {}", chart.x_name, chart.unit)},
+               {fmt::format("{} / {}", chart.y_name, chart.unit)},
+               {"error"}},
+              {}};
+  for (const AgreementChart::Point& point : chart.points) {
+    table.rows.push_back({{point.name},
+                          {chart.kinds[point.kind].name},
+                          cell(point.x, Unit::kNumber),
+                          cell(point.y, Unit::kNumber),
+                          cell(point.y / point.x - 1.0, Unit::kShare)});
+  }
+  return table;
+}
+
 std::string list_of(const std::vector<TokenRun>& runs) {
   std::string list;
   for (std::size_t i = 0; i < runs.size() && i < kRunsShown; ++i) {

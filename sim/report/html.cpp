@@ -5,18 +5,13 @@
 #include <nlohmann/json.hpp>
 
 #include "clean_text.h"
+#include "html_page.h"
 #include "html_style.h"
 #include "kvsieve/sim/report.h"
-#include "report_model.h"
 #include "svg_chart.h"
 
 namespace kvsieve::sim {
 namespace {
-
-constexpr std::string_view kCapturedMeaning = "replayed on tensors that were recorded from a model";
-constexpr std::string_view kModelledMeaning = "computed from counted bytes, without any clock";
-constexpr std::string_view kSyntheticMeaning =
-    "replayed on generated tensors, which say nothing about a model";
 
 class Page {
  public:
@@ -65,10 +60,10 @@ void Page::write(const Report& report) {
   add("<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n", title, html_style());
   add("<header>\n<p class=\"eyebrow\">KVSieve report</p>\n<h1>{}</h1>\n", title);
   add("<p class=\"subtitle\">{}</p>\n", escape_xml(report.subtitle));
-  add("<p class=\"key sans\">{} {}. {} {}.", chip("captured"), kCapturedMeaning, chip("modelled"),
-      kModelledMeaning);
-  if (report.synthetic) {
-    add(" {} {}.", chip("synthetic"), kSyntheticMeaning);
+  add("<p class=\"key sans\">");
+  for (std::size_t i = 0; i < report.origins.size(); ++i) {
+    add("{}{} {}.", i == 0 ? "" : " ", chip(report.origins[i].name),
+        escape_xml(report.origins[i].value));
   }
   add("</p>\n</header>\n<main>\n");
   add("<section class=\"overview\">\n");
@@ -77,13 +72,8 @@ void Page::write(const Report& report) {
   for (const Section& section : report.sections) {
     write(section);
   }
-  add("</main>\n<footer><p>Made by {} from run documents (kvsieve.run/1). Definitions: evicted "
-      "mass "
-      "is the share of attention on dropped tokens; the relative L1 loss compares attention "
-      "outputs "
-      "after the output projection; <q>uniform</q> gives every head of a layer the same budget at "
-      "the same total.</p></footer>\n</body>\n</html>\n",
-      escape_xml(report.tool));
+  add("</main>\n<footer><p>Made by {} from {}. {}</p></footer>\n</body>\n</html>\n",
+      escape_xml(report.tool), escape_xml(report.made_of), escape_xml(report.definitions));
 }
 
 void Page::write(const Section& section) {
@@ -265,10 +255,14 @@ void Page::write_warnings(const std::vector<std::string>& warnings) {
 
 }  // namespace
 
+std::string html_page(const Report& report) {
+  return Page(report).take();
+}
+
 std::string html_report(std::span<const nlohmann::ordered_json> runs,
                         const ReportOptions& options) {
   const std::vector<RunView> views = view_runs(runs.data(), runs.size());
-  return Page(build_report(views, options)).take();
+  return html_page(build_report(views, options));
 }
 
 }  // namespace kvsieve::sim

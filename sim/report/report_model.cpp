@@ -11,6 +11,11 @@
 namespace kvsieve::sim {
 namespace {
 
+constexpr const char* kDefinitions =
+    "Definitions: evicted mass is the share of attention on dropped tokens; the relative L1 loss "
+    "compares attention outputs after the output projection; \u201cuniform\u201d gives every head "
+    "of a layer the same budget at the same total.";
+
 std::string joined(const std::set<std::string>& names) {
   constexpr std::size_t kShown = 3;
   std::string list;
@@ -59,6 +64,14 @@ Report build_report(const std::vector<RunView>& runs, const ReportOptions& optio
       options.title.empty() ? "KV-cache reduction of " + joined(models) : clean_text(options.title);
   report.subtitle = subtitle(runs);
   report.tool = "kvsieve " + joined(versions);
+  report.made_of = "run documents (kvsieve.run/1)";
+  report.definitions = kDefinitions;
+  report.origins = {{"captured", "replayed on tensors that were recorded from a model"},
+                    {"modelled", "computed from counted bytes, without any clock"}};
+  if (report.synthetic) {
+    report.origins.push_back(
+        {"synthetic", "replayed on generated tensors, which say nothing about a model"});
+  }
   report.comparison = compare_runs(runs);
   for (const RunView& run : runs) {
     Section section =

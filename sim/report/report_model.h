@@ -72,7 +72,10 @@ struct Report {
   std::string title;
   std::string subtitle;
   std::string tool;
-  bool synthetic = false;  ///< some trace is
+  std::string made_of;        ///< "run documents (kvsieve.run/1)"
+  std::string definitions;    ///< sentences at a page's end
+  std::vector<Fact> origins;  ///< what the marks "captured", "modelled", ... mean here
+  bool synthetic = false;     ///< some trace is
   Part comparison;
   std::vector<Section> sections;
 };

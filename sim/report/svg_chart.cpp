@@ -60,6 +60,15 @@ std::string describe_one(const ScatterChart& chart) {
   return fmt::format("{} points: {} against {}.", chart.points.size(), chart.y_name, chart.x_name);
 }
 
+std::string describe_one(const AgreementChart& chart) {
+  const auto within =
+      std::count_if(chart.points.begin(), chart.points.end(), [&](const auto& point) {
+        return std::max(point.x, point.y) <= (1.0 + chart.band) * std::min(point.x, point.y);
+      });
+  return fmt::format("{} points: {} against {}, {} of them within {}.", chart.points.size(),
+                     chart.y_name, chart.x_name, within, number_text(chart.band, Unit::kShare));
+}
+
 std::string describe_one(const TokenStrip& strip) {
   return fmt::format("Positions of the tokens that {} heads keep of {}.", strip.rows.size(),
                      counted(strip.tokens, "prompt token"));

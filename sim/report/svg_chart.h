@@ -17,13 +17,14 @@ namespace kvsieve::sim {
 [[nodiscard]] std::string describe(const Chart& chart);
 
 // One drawing a kind of chart; each returns the height that it used.
-[[nodiscard]] double draw(SvgCanvas& canvas, const HeatMap& map);         // svg_heat_map.cpp
-[[nodiscard]] double draw(SvgCanvas& canvas, const BarChart& chart);      // svg_bars.cpp
-[[nodiscard]] double draw(SvgCanvas& canvas, const RatioChart& chart);    // svg_bars.cpp
-[[nodiscard]] double draw(SvgCanvas& canvas, const BudgetChart& chart);   // svg_budgets.cpp
-[[nodiscard]] double draw(SvgCanvas& canvas, const LineChart& chart);     // svg_lines.cpp
-[[nodiscard]] double draw(SvgCanvas& canvas, const ScatterChart& chart);  // svg_lines.cpp
-[[nodiscard]] double draw(SvgCanvas& canvas, const TokenStrip& strip);    // svg_token_strip.cpp
+[[nodiscard]] double draw(SvgCanvas& canvas, const HeatMap& map);           // svg_heat_map.cpp
+[[nodiscard]] double draw(SvgCanvas& canvas, const BarChart& chart);        // svg_bars.cpp
+[[nodiscard]] double draw(SvgCanvas& canvas, const RatioChart& chart);      // svg_bars.cpp
+[[nodiscard]] double draw(SvgCanvas& canvas, const BudgetChart& chart);     // svg_budgets.cpp
+[[nodiscard]] double draw(SvgCanvas& canvas, const LineChart& chart);       // svg_lines.cpp
+[[nodiscard]] double draw(SvgCanvas& canvas, const ScatterChart& chart);    // svg_lines.cpp
+[[nodiscard]] double draw(SvgCanvas& canvas, const AgreementChart& chart);  // svg_agreement.cpp
+[[nodiscard]] double draw(SvgCanvas& canvas, const TokenStrip& strip);      // svg_token_strip.cpp
 
 /// The area in which a chart with axes draws its data.
 struct Plot {

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "kvsieve/traces/error.h"
@@ -25,12 +27,13 @@ CalibrationRecord sample() {
   record.rows_hash = "00112233445566778899aabbccddeeff";
   record.attention = {AttentionFit{11.5, 0.75, 0.0, 20, 0.08, 0.05}, AttentionFit{},
                       AttentionFit{3.0, 0.1, 402.5, 300, 0.11, 0.07}};
-  record.residuals = {{AttentionRegime::kLaunch, 32, 8, 0.0, 10.0, 1.125},
-                      {AttentionRegime::kHbm, 64, 8, 3.5, 15.0, 0.875}};
+  record.residuals = {make_residual(AttentionRegime::kLaunch, 32, 8, 1, 1024, 1.125),
+                      make_residual(AttentionRegime::kHbm, 64, 8, 12, 32768, 0.875)};
   record.gemm = {4.5, 0.9, 0.75, 44, 0.09};
   record.step_overhead_us = 1250.0;
   record.end_to_end_rows = 30;
   record.flagged_rows = 2;
+  record.outlier_rows = 1;
   return record;
 }
 
@@ -57,9 +60,24 @@ TEST(CalibrationRecord, ComesBackAsItWas) {
   EXPECT_EQ(back.attention[2].us_per_gigabyte, 402.5);
   ASSERT_EQ(back.residuals.size(), 2U);
   EXPECT_EQ(back.residuals[1].regime, AttentionRegime::kHbm);
-  EXPECT_EQ(back.residuals[1].log2_batch, 3.5);
+  EXPECT_EQ(back.residuals[1].batch, 12);
+  EXPECT_EQ(back.residuals[1].group, 8.0);
+  EXPECT_EQ(back.residuals[1].log2_units, std::log2(96.0));
+  EXPECT_EQ(back.residuals[1].log2_context, 15.0);
   EXPECT_EQ(back.gemm.rows, 44);
   EXPECT_EQ(back.flagged_rows, 2);
+  EXPECT_EQ(back.outlier_rows, 1);
+}
+
+TEST(CalibrationRecord, ResidualsComeBackInTheOrderOfTheirLookUp) {
+  CalibrationRecord record = sample();
+  std::swap(record.residuals[0], record.residuals[1]);
+  record.residuals.push_back(make_residual(AttentionRegime::kHbm, 32, 8, 1, 32768, 1.0));
+  const CalibrationRecord back = calibration_from_json(to_json(record));
+  ASSERT_EQ(back.residuals.size(), 3U);
+  EXPECT_TRUE(std::is_sorted(back.residuals.begin(), back.residuals.end()));
+  EXPECT_EQ(back.residuals[0].regime, AttentionRegime::kLaunch);
+  EXPECT_EQ(back.residuals[1].group, 4.0);
 }
 
 TEST(CalibrationRecord, BadDocumentsNameTheField) {
@@ -72,9 +90,13 @@ TEST(CalibrationRecord, BadDocumentsNameTheField) {
   EXPECT_TRUE(fails("/engine", 3, "calibration.engine is 3, expected a string"));
   EXPECT_TRUE(fails("/attention/hbm/mape", -0.1, "calibration.attention.hbm.mape"));
   EXPECT_TRUE(fails("/attention/l3", ordered_json::object(), "calibration.attention.l3"));
-  EXPECT_TRUE(fails("/residuals/1/regime", "dram", "calibration.residuals[1].regime"));
-  EXPECT_TRUE(fails("/residuals/0/ratio", 0, "calibration.residuals[0].ratio"));
-  EXPECT_TRUE(fails("/residuals", 1, "calibration.residuals is 1, expected an array of objects"));
+  for (const char* place : {"/attention/hbm/residuals/0/4", "/attention/hbm/residuals/0/0",
+                            "/attention/hbm/residuals/0", "/attention/hbm/residuals"}) {
+    EXPECT_TRUE(fails(place, 0, "calibration.attention.hbm.residuals")) << place;
+  }
+  EXPECT_TRUE(fails("/attention/hbm/residuals/0/3", 1.5, "calibration.attention.hbm.residuals"));
+  EXPECT_TRUE(fails("/attention/launch/floor_us", -1, "calibration.attention.launch.floor_us"));
+  EXPECT_TRUE(fails("/end_to_end/steps", 1, "calibration.end_to_end.steps"));
   EXPECT_TRUE(fails("/gemm/rows", 0.5, "calibration.gemm.rows"));
   EXPECT_TRUE(fails("/rows", 1, "calibration.rows is unknown"));
 }
