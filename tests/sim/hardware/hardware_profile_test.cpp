@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "hardware/built_in_data.h"
+#include "kvsieve/sim/model_dimensions.h"
 #include "kvsieve/traces/error.h"
 #include "traces/fails_with.h"
 #include "traces/temporary_folder.h"
@@ -19,6 +20,7 @@ namespace kvsieve::sim::tests {
 namespace {
 
 using kvsieve::tests::fails_with;
+using kvsieve::tests::read_bytes;
 using kvsieve::tests::TemporaryFolder;
 using kvsieve::tests::write_bytes;
 using nlohmann::ordered_json;
@@ -216,6 +218,23 @@ TEST(HardwareProfile, LinksAndCpusOfUsers) {
   EXPECT_TRUE(fails_with(ErrorKind::kBadInput,
                          (folder / "cpu.json").string() + ": link.base is \"grace\"",
                          [&] { static_cast<void>(load_link((folder / "cpu.json").string())); }));
+}
+
+TEST(HardwareProfile, ExamplesOfTheDocumentationLoad) {
+  const std::string text = read_bytes(KVSIEVE_HARDWARE_DOC);
+  const std::string fence = "```json\n";
+  const TemporaryFolder folder;
+  std::vector<std::string> files;
+  for (std::size_t at = text.find(fence); at != std::string::npos; at = text.find(fence, at)) {
+    at += fence.size();
+    files.push_back((folder / ("example" + std::to_string(files.size()) + ".json")).string());
+    write_bytes(files.back(), text.substr(at, text.find("```", at) - at));
+  }
+  ASSERT_EQ(files.size(), 4U);
+  EXPECT_EQ(load_hardware(files[0]).id, "our-h100");
+  EXPECT_EQ(load_link(files[1]).id, "slow-link");
+  EXPECT_EQ(load_cpu(files[2]).id, "our-host");
+  EXPECT_EQ(load_model(files[3]).global_layers(), 28);
 }
 
 TEST(HardwareProfile, UnknownNamesGetTheNearestOnes) {
