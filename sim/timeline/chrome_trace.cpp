@@ -33,7 +33,7 @@ ordered_json slice(const Timeline& timeline, const TimelineTask& task, const Tim
   args["alone_us"] = task.us;
   args["critical"] = critical;
   return {{"name", timeline.names[static_cast<std::size_t>(task.name)]},
-          {"cat", critical ? "critical" : "slack"},
+          {"cat", critical ? "critical" : "other"},
           {"ph", "X"},
           {"ts", span.begin_us},
           {"dur", span.end_us - span.begin_us},

@@ -79,7 +79,7 @@ TEST(ChromeTrace, ASliceATaskWhereItRan) {
       EXPECT_EQ(slice["dur"].get<double>(), span.end_us - span.begin_us);
       const bool critical = std::find(result.critical_path.begin(), result.critical_path.end(),
                                       static_cast<std::int32_t>(t)) != result.critical_path.end();
-      EXPECT_EQ(slice["cat"], critical ? "critical" : "slack");
+      EXPECT_EQ(slice["cat"], critical ? "critical" : "other");
       json args = {{"step", task.step},
                    {"layer", 7},
                    {"micro_batch", task.micro_batch},

@@ -3,10 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
-#include <map>
 #include <numeric>
-#include <utility>
 
 #include "kvsieve/sim/timeline.h"
 #include "sim/timeline/timeline_builder.h"

@@ -95,7 +95,7 @@ struct TimelineResult {
 
 /// Chrome's trace event format, which Perfetto opens too: a thread a lane, a slice a task with
 /// step, layer (of a layer's task), micro-batch, bytes and pieces (of a transfer), its time alone
-/// and whether it is critical as arguments, the category `critical` or `slack`, and a counter of
+/// and whether it is critical as arguments, the category `critical` or `other`, and a counter of
 /// bytes in flight a direction (a GPU task's bytes count as on their way to the GPU). Times in us
 /// from the begin of the timeline.
 /// @param title of the process @param first_step, last_step (excluded) of the steps to write
