@@ -20,6 +20,8 @@ const std::vector<Verb>& verbs() {
       {"cost", "model a method on hardware: time, throughput, memory, transfers", run_cost},
       {"train", "calibrate an A2ATS codebook from a trace", run_train},
       {"report", "Markdown or one-file HTML of one or several runs", run_report},
+      {"validate", "how far the cost model is off measured rows", run_validate},
+      {"calibrate", "fit a hardware profile to measured rows of one engine", run_calibrate},
       {"info", "what a trace, codebook or run holds", run_info},
       {"check", "whether a trace is sound and reproduces its captured output", run_check},
       {"synth", "write a synthetic trace for scale tests", run_synth},
@@ -41,7 +43,7 @@ void print_overview() {
                "  kvsieve run TRACE --method a2ats --top 3% --format json\n"
                "\nVerbs:\n";
   for (const Verb& verb : verbs()) {
-    std::cout << fmt::format("  {:<8} {}\n", verb.name, verb.summary);
+    std::cout << fmt::format("  {:<9} {}\n", verb.name, verb.summary);
   }
   std::cout << "\n`kvsieve VERB --help` explains a verb. Exit codes: 0 ok, 1 a check failed, "
                "2 usage,\n3 bad input file, 4 missing capability, 5 internal, 130 interrupted.\n";

@@ -18,6 +18,7 @@ struct Verb {
 /// All verbs, in the order of the help text.
 [[nodiscard]] const std::vector<Verb>& verbs();
 
+int run_calibrate(const std::vector<std::string>& arguments);
 int run_check(const std::vector<std::string>& arguments);
 int run_cost(const std::vector<std::string>& arguments);
 int run_info(const std::vector<std::string>& arguments);
@@ -26,5 +27,6 @@ int run_replay(const std::vector<std::string>& arguments);
 int run_report(const std::vector<std::string>& arguments);
 int run_synth(const std::vector<std::string>& arguments);
 int run_train(const std::vector<std::string>& arguments);
+int run_validate(const std::vector<std::string>& arguments);
 
 }  // namespace kvsieve::cli

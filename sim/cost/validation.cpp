@@ -138,13 +138,16 @@ class Groups {
 void add_figures(ValidationReport& report) {
   Groups regimes;
   Groups selections;
+  Groups architectures;
   for (const RowError& row : report.rows) {
     if (row.impossible) {
       continue;
     }
     const bool attention = row.row.op == MeasuredOp::kDecodeAttention;
     const std::string engine = engine_of(row.row);
-    regimes.add(row, kAll, std::string(kAll), attention ? kAll : std::string_view());
+    const std::string_view pooled_dtype = attention ? kAll : std::string_view();
+    regimes.add(row, kAll, std::string(kAll), pooled_dtype);
+    architectures.add(row, row.architecture, std::string(kAll), pooled_dtype);
     regimes.add(row, row.device, engine, row.row.kv_dtype);
     if (attention && element_bytes_of(row.row.kv_dtype) == 2) {
       selections.add(row, kAll, std::string(kAll), kAll, "16-bit");
@@ -156,6 +159,7 @@ void add_figures(ValidationReport& report) {
   }
   report.regimes = regimes.figures();
   report.selections = selections.figures();
+  report.architectures = architectures.figures();
 }
 
 std::vector<UnknownName> counted_names(const std::map<std::string, std::int64_t>& counts) {
@@ -291,7 +295,8 @@ ValidationReport validate(std::span<const MeasuredFile> files, const ValidationO
       if (device->profile.calibration && !options.any_engine) {
         check_engine(device->profile, row);
       }
-      RowError error{row, device->profile.id, regime_of(device->profile.gpu, row)};
+      RowError error{row, device->profile.id, device->profile.architecture.id,
+                     regime_of(device->profile.gpu, row)};
       error.impossible = is_impossible(device->profile.gpu, row);
       report.impossible_rows += error.impossible ? 1 : 0;
       try {
@@ -329,6 +334,7 @@ ordered_json to_json(const ValidationReport& report) {
           {"files", report.files},
           {"regimes", to_json(report.regimes)},
           {"selections", to_json(report.selections)},
+          {"architectures", to_json(report.architectures)},
           {"impossible_rows", report.impossible_rows},
           {"impossible", std::move(impossible)},
           {"skipped_rows", report.skipped_rows},

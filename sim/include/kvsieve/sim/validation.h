@@ -38,6 +38,7 @@ struct RegimeError {
 struct RowError {
   MeasuredRow row;
   std::string device;
+  std::string architecture;
   std::string regime;
   double modelled_us = 0.0;
   bool impossible = false;  ///< faster than the memory's data sheet allows; in no figure
@@ -74,6 +75,8 @@ struct ValidationReport {
   std::vector<RegimeError> regimes;
   /// Figures of parts of these rows: decode attention in 16 bits, and of it groups of 8 at most.
   std::vector<RegimeError> selections;
+  /// Of all devices of an architecture, whose id stands for the device; engines pooled.
+  std::vector<RegimeError> architectures;
   std::vector<RowError> rows;
   std::vector<UnknownName> unknown_devices;
   std::vector<UnknownName> unknown_models;
