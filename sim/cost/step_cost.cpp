@@ -44,8 +44,8 @@ constexpr std::array<StageInfo, kCostStages> kStages{{{"qkv", Lane::kGpu},
                                                       {"sampling", Lane::kGpu},
                                                       {"engine", Lane::kCpu}}};
 
-/// Layers of an overlapped step that are simulated to find what one more layer takes.
-constexpr std::int64_t kSimulatedLayers = 3;
+/// Periods of the layers of an overlapped step that are simulated to find what one more takes.
+constexpr std::int64_t kSimulatedPeriods = 3;
 /// Queries of the observation window that scores the prompt (SnapKV's default).
 constexpr std::int64_t kScoringWindow = 32;
 
@@ -297,7 +297,8 @@ class PlannedStep {
  public:
   PlannedStep(const StepModel& model, const CostPoint& point, const PointTimes& times,
               double context, const LayerLoad& load)
-      : m_micro_batches(times.micro_batches()),
+      : m_model(model),
+        m_micro_batches(times.micro_batches()),
         m_heads(times.heads(context, load)),
         m_engine(times.stage(CostStage::kEngine, 0, false, context, load)) {
     m_kinds[0].count = model.model().global_layers();
@@ -333,21 +334,19 @@ class PlannedStep {
     return totals;
   }
 
-  /// The schedule of two micro-batches. Layers beyond the first few add what the last one of them
-  /// added.
+  /// The schedule of two micro-batches. Layers repeat with a period; what is beyond the first few
+  /// periods adds what the last one of them added.
   [[nodiscard]] StepTotals overlapped() const {
-    const std::array<std::int64_t, 2> few{std::min(m_kinds[0].count, kSimulatedLayers),
-                                          std::min(m_kinds[1].count, kSimulatedLayers)};
-    const StepTotals simulated = simulated_layers(few);
-    StepTotals totals = simulated;
-    for (std::size_t kind = 0; kind < m_kinds.size(); ++kind) {
-      if (m_kinds[kind].count > few[kind]) {
-        std::array<std::int64_t, 2> fewer = few;
-        --fewer[kind];
-        totals.extend(simulated, simulated_layers(fewer),
-                      static_cast<double>(m_kinds[kind].count - few[kind]));
-      }
+    const std::int64_t layers = m_model.model().layers;
+    const std::int64_t period = m_model.layer_period();
+    const std::int64_t simulated = kSimulatedPeriods * period + layers % period;
+    if (simulated >= layers) {
+      return simulated_layers(layers);
     }
+    const StepTotals more = simulated_layers(simulated);
+    StepTotals totals = more;
+    totals.extend(more, simulated_layers(simulated - period),
+                  static_cast<double>((layers - simulated) / period));
     return totals;
   }
 
@@ -366,13 +365,11 @@ class PlannedStep {
     visit(CostStage::kEngine, m_engine, 1.0);
   }
 
-  [[nodiscard]] StepTotals simulated_layers(const std::array<std::int64_t, 2>& counts) const {
+  [[nodiscard]] StepTotals simulated_layers(std::int64_t count) const {
     TimelineBuilder builder(m_micro_batches);
-    for (std::size_t kind = 0; kind < m_kinds.size(); ++kind) {
-      for (std::int64_t layer = 0; layer < counts[kind]; ++layer) {
-        builder.layer(0, static_cast<std::int32_t>(layer), m_kinds[kind].tasks,
-                      m_kinds[kind].times);
-      }
+    for (std::int64_t layer = 0; layer < count; ++layer) {
+      const LayerKind& kind = m_kinds[m_model.is_sliding(layer) ? 1 : 0];
+      builder.layer(0, static_cast<std::int32_t>(layer), kind.tasks, kind.times);
     }
     builder.finish_step(0, m_heads, m_engine);
     const TimelineResult result = simulate(builder.take());
@@ -382,6 +379,7 @@ class PlannedStep {
         result.busy_us};
   }
 
+  const StepModel& m_model;
   std::int64_t m_micro_batches;
   std::array<LayerKind, 2> m_kinds;  ///< global, sliding
   std::vector<std::pair<StageTime, StageTime>> m_heads;
@@ -406,6 +404,19 @@ StepModel::StepModel(const HardwareProfile& profile, ModelDimensions model)
   if (m_model.attention == AttentionKind::kLatent) {
     static_cast<void>(memory_ledger(m_model, CostMethod{}, 1));  // says why not
   }
+  m_sliding.resize(static_cast<std::size_t>(m_model.layers), false);
+  for (const std::int64_t layer : m_model.sliding_layers) {
+    m_sliding[static_cast<std::size_t>(layer)] = true;
+  }
+  const auto repeats = [&](std::size_t period) {
+    return std::equal(m_sliding.begin() + static_cast<std::ptrdiff_t>(period), m_sliding.end(),
+                      m_sliding.begin());
+  };
+  std::size_t period = 1;
+  while (period < m_sliding.size() && !repeats(period)) {
+    ++period;
+  }
+  m_layer_period = static_cast<std::int64_t>(period);
 }
 
 StepCost StepModel::step(const CostPoint& point, const std::optional<LayerLoad>& load) const {
@@ -433,10 +444,6 @@ Timeline StepModel::timeline(const CostPoint& point, const StepLoads& loads,
   const PointTimes times(*this, point);
   const std::vector<LayerTask> global = layer_tasks(point.method, false, times.micro_batches());
   const std::vector<LayerTask> sliding = layer_tasks(point.method, true, times.micro_batches());
-  std::vector<bool> is_sliding(static_cast<std::size_t>(m_model.layers), false);
-  for (const std::int64_t layer : m_model.sliding_layers) {
-    is_sliding[static_cast<std::size_t>(layer)] = true;
-  }
   TimelineBuilder builder(times.micro_batches());
   builder.reserve(static_cast<std::size_t>(steps * m_model.layers) *
                   std::max(global.size(), sliding.size()));
@@ -446,7 +453,7 @@ Timeline StepModel::timeline(const CostPoint& point, const StepLoads& loads,
     const LayerLoad stated = stated_load(point.method, context, m_model.group());
     std::int64_t global_layer = 0;
     for (std::int64_t layer = 0; layer < m_model.layers; ++layer) {
-      const bool slides = is_sliding[static_cast<std::size_t>(layer)];
+      const bool slides = is_sliding(layer);
       LayerLoad load = stated;
       if (!slides && loads.layers > 0) {
         // A model with more layers than were captured takes the captured one at its depth.

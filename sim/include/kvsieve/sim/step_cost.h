@@ -85,7 +85,7 @@ class StepModel {
   StepModel(const HardwareProfile& profile, ModelDimensions model);
 
   /// One step with the load that the method states, or with `load` in every layer.
-  /// Overlapped schedules are simulated for a few layers; the rest repeat the last one.
+  /// Overlapped schedules are simulated for a few periods of the layers; the rest repeat the last.
   [[nodiscard]] StepCost step(const CostPoint& point,
                               const std::optional<LayerLoad>& load = std::nullopt) const;
 
@@ -107,7 +107,11 @@ class StepModel {
   [[nodiscard]] double prefill_us(const CostPoint& point, CostTerms* terms = nullptr) const;
 
   [[nodiscard]] const ModelDimensions& model() const noexcept { return m_model; }
-  [[nodiscard]] const OperationTimes& operations() const noexcept { return m_gpu; }
+  [[nodiscard]] bool is_sliding(std::int64_t layer) const noexcept {
+    return m_sliding[static_cast<std::size_t>(layer)];
+  }
+  /// The layers' kinds repeat with this period: 1 for equal layers, 6 for one global layer in six.
+  [[nodiscard]] std::int64_t layer_period() const noexcept { return m_layer_period; }
 
  private:
   friend class StageTimes;
@@ -116,6 +120,8 @@ class StepModel {
   TransferTimes m_link;
   HostTimes m_host;
   double m_engine_us;
+  std::vector<bool> m_sliding;
+  std::int64_t m_layer_period = 1;
 };
 
 }  // namespace kvsieve::sim
