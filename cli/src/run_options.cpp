@@ -229,9 +229,9 @@ std::optional<sim::DecodeOptions> make_decode(const Arguments& arguments,
     return decode;
   }
   for (const char* option : {"schedule", "selection"}) {
-    if (arguments.given(option)) {
+    if (arguments.given(option) && arguments.get<bool>("no-cost")) {
       throw Error(ErrorKind::kUsage,
-                  fmt::format("--{} does not apply without decode steps", option),
+                  fmt::format("--{} does not apply without decode steps or their cost", option),
                   "--latency or another --backend runs them");
     }
   }

@@ -95,7 +95,7 @@ void deliver(const Arguments& arguments, const traces::Trace& trace, const Resul
   if (!output.path.empty() || output.format == "json") {
     nlohmann::ordered_json document = sim::run_document(trace, result);
     if (cost) {
-      document["cost"] = sim::to_json(*cost);
+      document["cost"].update(sim::to_json(*cost));
     }
     if (!output.path.empty()) {
       sim::write_run(output.path, document, output.force);

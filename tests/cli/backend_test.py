@@ -174,8 +174,8 @@ class DecodeStepTest(CliTest):
     def test_options_that_do_not_fit_are_named(self):
         words = ("run", SAMPLE, "--method", "a2ats")
         self.fail_with(USAGE, "needs a hot buffer", *words, "--placement", "fetch-hot-buffer")
-        self.fail_with(USAGE, "--schedule does not apply without decode steps", *words,
-                       "--schedule", "overlapped")
+        self.fail_with(USAGE, "--schedule does not apply without decode steps or their cost",
+                       *words, "--schedule", "overlapped", "--no-cost")
         self.fail_with(USAGE, "--selection 'all' is unknown", *words, "--selection", "all")
         self.fail_with(USAGE, "--placement 'fetch' is unknown", *words, "--placement", "fetch")
         self.fail_with(USAGE, "--latency does not apply to the method snapkv", "run", SAMPLE,

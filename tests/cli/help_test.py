@@ -6,7 +6,12 @@ from cli_test import EVICTION, RETRIEVAL, USAGE, VERBS, CliTest, main, run
 
 # Options without a fixed default: the text says what happens without them.
 WITHOUT_DEFAULT = {("run", name) for name in ("method", "window", "sinks", "pool", "codebook",
-                                              "output")}
+                                              "output", "link", "cpu", "engine", "context",
+                                              "model-shape")}
+WITHOUT_DEFAULT |= {("cost", name) for name in (
+    "longest-over-mean", "top", "sinks", "window", "placement", "schedule", "codewords",
+    "hot-buffer", "hit-rate", "union-factor", "run-tokens", "link", "cpu", "engine", "context",
+    "contexts", "batches", "timeline", "list")}
 WITHOUT_DEFAULT |= {("train", "output")}
 WITHOUT_DEFAULT |= {("report", name) for name in ("format", "output", "title")}
 
