@@ -90,8 +90,8 @@ std::string list_of(const std::vector<sim::UnknownName>& names) {
   return text;
 }
 
-void warn_of_left_out(const sim::ValidationReport& report) {
-  if (!report.unknown_devices.empty()) {
+void warn_of_left_out(const sim::ValidationReport& report, bool one_device) {
+  if (!report.unknown_devices.empty() && !one_device) {
     warn("rows of unknown devices left out: " + list_of(report.unknown_devices));
   }
   if (!report.unknown_models.empty()) {
@@ -176,7 +176,7 @@ int run_validate(const std::vector<std::string>& words) {
                 "no row to judge" + (unknown.empty() ? "" : "; rows of other devices: " + unknown),
                 "`kvsieve cost --list hardware` lists the devices");
   }
-  warn_of_left_out(report);
+  warn_of_left_out(report, options.profile.has_value());
   if (!report_path.empty()) {
     traces::write_file(report_path, sim::html_report(report), force);
   }

@@ -39,22 +39,50 @@ double squared_distance(const AttentionResidual& a, const AttentionResidual& b) 
          squared(a.log2_kv_heads - b.log2_kv_heads);
 }
 
-/// residual_correction at `at`, with the residual at `left_out` taken for absent.
-double correction(const std::vector<AttentionResidual>& residuals, const AttentionResidual& at,
-                  const AttentionResidual* left_out) noexcept {
-  const auto before = [](const AttentionResidual& a, const AttentionResidual& b) {
-    return a.regime != b.regime ? a.regime < b.regime
-           : a.group != b.group ? a.group < b.group
-                                : a.log2_units < b.log2_units;
-  };
-  AttentionResidual first = at;
-  first.log2_units -= kReach;
+double squared_distance(const GemmResidual& a, const GemmResidual& b) {
+  return squared(a.log2_m - b.log2_m) + squared(a.log2_n - b.log2_n) + squared(a.log2_k - b.log2_k);
+}
+
+bool can_be_neighbours(const AttentionResidual& a, const AttentionResidual& b) {
+  return a.regime == b.regime && a.group == b.group;
+}
+
+bool can_be_neighbours(const GemmResidual&, const GemmResidual&) {
+  return true;
+}
+
+/// The coordinate by which those that can be neighbours are ordered.
+double& place(AttentionResidual& residual) {
+  return residual.log2_units;
+}
+double& place(GemmResidual& residual) {
+  return residual.log2_m;
+}
+
+bool comes_before(const AttentionResidual& a, const AttentionResidual& b) {
+  return a.regime != b.regime ? a.regime < b.regime
+         : a.group != b.group ? a.group < b.group
+                              : a.log2_units < b.log2_units;
+}
+
+bool comes_before(const GemmResidual& a, const GemmResidual& b) {
+  return a.log2_m < b.log2_m;
+}
+
+/// The mean ratio of the neighbours of `at`, with the residual at `left_out` taken for absent.
+template <class Residual>
+double correction(const std::vector<Residual>& residuals, const Residual& at,
+                  const Residual* left_out) noexcept {
+  Residual first = at;
+  place(first) -= kReach;
+  Residual last = at;
+  place(last) += kReach;
   double weights = kPrior;
   double sum = kPrior;
-  for (auto it = std::lower_bound(residuals.begin(), residuals.end(), first, before);
-       it != residuals.end() && it->regime == at.regime && it->group == at.group &&
-       it->log2_units < at.log2_units + kReach;
-       ++it) {
+  for (auto it =
+           std::lower_bound(residuals.begin(), residuals.end(), first,
+                            [](const Residual&a, const Residual&b) { return comes_before(a, b); });
+       it != residuals.end() && comes_before(*it, last); ++it) {
     const double nearness = 1.0 - squared_distance(*it, at) / (kReach * kReach);
     if (nearness > 0.0 && &*it != left_out) {
       weights += nearness * nearness;
@@ -65,13 +93,13 @@ double correction(const std::vector<AttentionResidual>& residuals, const Attenti
 }
 
 /// Whether the residual at `index` is far from what its nearest neighbours agree on.
-bool is_outlier(const std::vector<AttentionResidual>& residuals, std::size_t index) {
-  const AttentionResidual& one = residuals[index];
+template <class Residual>
+bool is_outlier(const std::vector<Residual>& residuals, std::size_t index) {
+  const Residual& one = residuals[index];
   std::vector<std::pair<double, double>> near;  // squared distance, ratio
   for (std::size_t i = 0; i < residuals.size(); ++i) {
-    const AttentionResidual& other = residuals[i];
-    if (i != index && other.regime == one.regime && other.group == one.group) {
-      near.emplace_back(squared_distance(one, other), other.ratio);
+    if (i != index && can_be_neighbours(residuals[i], one)) {
+      near.emplace_back(squared_distance(one, residuals[i]), residuals[i].ratio);
     }
   }
   if (near.size() < kFewestNeighbours) {
@@ -86,6 +114,33 @@ bool is_outlier(const std::vector<AttentionResidual>& residuals, std::size_t ind
   std::sort(ratios.begin(), ratios.end());
   const double median = 0.5 * (ratios[(count - 1) / 2] + ratios[count / 2]);
   return one.ratio > kOutlier * median || one.ratio * kOutlier < median;
+}
+
+/// Sorted, without outliers; adds how many those were.
+template <class Residual>
+std::vector<Residual> without_outliers(std::vector<Residual> all, std::int64_t& outliers) {
+  std::sort(all.begin(), all.end());
+  std::vector<Residual> kept;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (is_outlier(all, i)) {
+      ++outliers;
+    } else {
+      kept.push_back(all[i]);
+    }
+  }
+  return kept;
+}
+
+/// Errors of a fit on the rows behind `residuals`, each corrected by the others.
+template <class Fit, class Residual>
+void judge_fit(Fit& fit, const std::vector<Residual>& residuals) {
+  std::vector<double> errors;
+  for (const Residual& residual : residuals) {
+    errors.push_back(correction(residuals, residual, &residual) / residual.ratio - 1.0);
+  }
+  const ErrorFigures figures = error_figures(std::move(errors));
+  fit.mape = figures.mape;
+  fit.median_error = figures.median_error;
 }
 
 double fitted_us(const AttentionFit& fit, const HardwareProfile& profile, const MeasuredRow& row) {
@@ -113,17 +168,6 @@ AttentionFit fit_attention(const HardwareProfile& profile, const std::vector<Mea
           .rows = static_cast<std::int64_t>(rows.size())};
 }
 
-/// Errors on the rows behind `residuals`, each corrected by the others.
-void judge_fit(AttentionFit& fit, const std::vector<AttentionResidual>& residuals) {
-  std::vector<double> errors;
-  for (const AttentionResidual& residual : residuals) {
-    errors.push_back(correction(residuals, residual, &residual) / residual.ratio - 1.0);
-  }
-  const ErrorFigures figures = error_figures(std::move(errors));
-  fit.mape = figures.mape;
-  fit.median_error = figures.median_error;
-}
-
 void calibrate_regime(const HardwareProfile& profile, AttentionRegime regime,
                       const std::vector<MeasuredRow>& rows, CalibrationRecord& record) {
   AttentionFit& fit = record.attention[static_cast<std::size_t>(regime)];
@@ -133,50 +177,50 @@ void calibrate_regime(const HardwareProfile& profile, AttentionRegime regime,
     all.push_back(make_residual(regime, row.q_heads, row.kv_heads, row.batch, row.context,
                                 row.latency_us / fitted_us(fit, profile, row)));
   }
-  std::sort(all.begin(), all.end());
-  std::vector<AttentionResidual> kept;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (!is_outlier(all, i)) {
-      kept.push_back(all[i]);
-    }
-  }
-  record.outlier_rows += static_cast<std::int64_t>(all.size() - kept.size());
+  const std::vector<AttentionResidual> kept = without_outliers(std::move(all), record.outlier_rows);
   judge_fit(fit, kept);
   record.residuals.insert(record.residuals.end(), kept.begin(), kept.end());
 }
 
-GemmFit fit_gemm(HardwareProfile profile, const std::vector<MeasuredRow>& rows) {
+double gemm_us(const OperationTimes& times, const MeasuredRow& row) {
+  return times.gemm_us(static_cast<double>(row.m), static_cast<double>(row.n),
+                       static_cast<double>(row.k));
+}
+
+void calibrate_gemm(HardwareProfile profile, const std::vector<MeasuredRow>& rows,
+                    CalibrationRecord& record) {
   profile.calibration.emplace();
+  GemmFit& fit = profile.calibration->gemm;
   const auto mean_error = [&](const std::array<double, 3>& x) {
     if (x[0] < 0.0) {
       return std::numeric_limits<double>::max();
     }
-    profile.calibration->gemm = {.floor_us = x[0],
-                                 .bandwidth = std::exp(x[1]),
-                                 .flops = std::exp(x[2]),
-                                 .rows = static_cast<std::int64_t>(rows.size())};
+    fit = {.floor_us = x[0],
+           .bandwidth = std::exp(x[1]),
+           .flops = std::exp(x[2]),
+           .rows = static_cast<std::int64_t>(rows.size())};
     const OperationTimes times(profile);
     double sum = 0.0;
     for (const MeasuredRow& row : rows) {
-      sum += std::abs(times.gemm_us(static_cast<double>(row.m), static_cast<double>(row.n),
-                                    static_cast<double>(row.k)) /
-                          row.latency_us -
-                      1.0);
+      sum += std::abs(gemm_us(times, row) / row.latency_us - 1.0);
     }
     return sum / static_cast<double>(rows.size());
   };
   const Architecture& arch = profile.architecture;
-  const std::array<double, 3> x =
+  const std::array<double, 3> best =
       simplex_minimum(mean_error,
                       {arch.gemm_floor_us.value, std::log(arch.gemm_bandwidth.value),
                        std::log(arch.gemm_flops.value)},
                       {2.0, 0.2, 0.2});
-  GemmFit fit{.floor_us = x[0],
-              .bandwidth = std::exp(x[1]),
-              .flops = std::exp(x[2]),
-              .rows = static_cast<std::int64_t>(rows.size())};
-  fit.mape = mean_error(x);
-  return fit;
+  static_cast<void>(mean_error(best));
+  const OperationTimes times(profile);
+  std::vector<GemmResidual> all;
+  for (const MeasuredRow& row : rows) {
+    all.push_back(make_residual(row.m, row.n, row.k, row.latency_us / gemm_us(times, row)));
+  }
+  record.gemm_residuals = without_outliers(std::move(all), record.outlier_rows);
+  judge_fit(fit, record.gemm_residuals);
+  record.gemm = fit;
 }
 
 double fit_step_overhead(const HardwareProfile& profile, const std::vector<MeasuredRow>& rows) {
@@ -270,11 +314,11 @@ HardwareProfile calibrate(HardwareProfile profile, std::span<const MeasuredFile>
       fitted = true;
     }
   }
-  profile.calibration = record;
   if (gemm.size() >= kFewestRows) {
-    profile.calibration->gemm = fit_gemm(profile, gemm);
+    calibrate_gemm(profile, gemm, record);
     fitted = true;
   }
+  profile.calibration = std::move(record);
   if (end_to_end_rows.size() >= kFewestRows) {
     profile.calibration->step_overhead_us = fit_step_overhead(profile, end_to_end_rows);
     profile.calibration->end_to_end_rows = static_cast<std::int64_t>(end_to_end_rows.size());
@@ -282,8 +326,8 @@ HardwareProfile calibrate(HardwareProfile profile, std::span<const MeasuredFile>
   }
   if (!fitted) {
     throw Error(ErrorKind::kBadInput,
-                fmt::format("{}: {} rows of {}, too few to fit anything", record.rows_file,
-                            rows.size(), profile.id),
+                fmt::format("{}: {} rows of {}, too few to fit anything",
+                            profile.calibration->rows_file, rows.size(), profile.id),
                 "a regime, the dense layers and the step overhead want 4 rows each");
   }
   return profile;
@@ -300,7 +344,18 @@ double residual_correction(const CalibrationRecord& record, AttentionRegime regi
   at.log2_kv_heads = std::log2(static_cast<double>(kv_heads));
   at.log2_units = std::log2(batch) + at.log2_kv_heads;
   at.log2_context = std::log2(context);
-  return correction(record.residuals, at, nullptr);
+  return correction<AttentionResidual>(record.residuals, at, nullptr);
+}
+
+double residual_correction(const CalibrationRecord& record, double m, double n, double k) noexcept {
+  if (record.gemm_residuals.empty()) {
+    return 1.0;
+  }
+  GemmResidual at;
+  at.log2_m = std::log2(m);
+  at.log2_n = std::log2(n);
+  at.log2_k = std::log2(k);
+  return correction<GemmResidual>(record.gemm_residuals, at, nullptr);
 }
 
 }  // namespace kvsieve::sim

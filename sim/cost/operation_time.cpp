@@ -135,9 +135,12 @@ double OperationTimes::gemm_us(double m, double n, double k, double weight_bytes
   const double compute = 2.0 * m * n * k / (m_tensor_flops * share);
   const double read2 = read * read;
   const double compute2 = compute * compute;
-  const double us = floor + std::sqrt(std::sqrt(read2 * read2 + compute2 * compute2));
+  const double corrected = fitted ? residual_correction(*m_calibration, m, n, k) : 1.0;
+  const double us = corrected * (floor + std::sqrt(std::sqrt(read2 * read2 + compute2 * compute2)));
   if (terms != nullptr) {
-    terms->push_back({"dense layer", "floor + (t_read^4 + t_compute^4)^(1/4)",
+    terms->push_back({"dense layer",
+                      fitted ? "(floor + (t_read^4 + t_compute^4)^(1/4)) x neighbours' residual"
+                             : "floor + (t_read^4 + t_compute^4)^(1/4)",
                       fmt::format("m {:g}, n {:g}, k {:g}, t_read {:.4g} us, t_compute {:.4g} us",
                                   m, n, k, read, compute),
                       us, "us",

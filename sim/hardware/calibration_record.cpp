@@ -47,17 +47,30 @@ ordered_json attention_json(const CalibrationRecord& record, AttentionRegime reg
           {"residuals", std::move(residuals)}};
 }
 
-AttentionResidual residual_from_json(const JsonFields& fields, AttentionRegime regime,
-                                     const ordered_json& values) {
-  const auto whole = [&](std::size_t i) {
-    return values[i].is_number_integer() && values[i] >= 1 && values[i] <= kLargest;
-  };
-  if (!values.is_array() || values.size() != 5 || !whole(0) || !whole(1) || !whole(2) ||
-      !whole(3) || !values[4].is_number() || !(values[4].get<double>() > 0.0) ||
-      !(values[4].get<double>() < kLargestRatio)) {
-    fields.fail("residuals", "rows [q_heads, kv_heads, batch, context, measured / fitted]");
+/// Rows of `wholes` whole numbers and a ratio.
+std::vector<std::pair<std::vector<std::int64_t>, double>> residual_rows(const JsonFields& fields,
+                                                                        std::size_t wholes,
+                                                                        std::string_view expected) {
+  const ordered_json& rows = fields.raw("residuals");
+  if (!rows.is_array()) {
+    fields.fail("residuals", expected);
   }
-  return make_residual(regime, values[0], values[1], values[2], values[3], values[4]);
+  std::vector<std::pair<std::vector<std::int64_t>, double>> residuals;
+  for (const ordered_json& row : rows) {
+    const auto is_whole = [](const ordered_json& value) {
+      return value.is_number_integer() && value >= 1 && value <= kLargest;
+    };
+    if (!row.is_array() || row.size() != wholes + 1 ||
+        !std::all_of(row.begin(), row.end() - 1, is_whole) || !row.back().is_number() ||
+        !(row.back().get<double>() > 0.0) || !(row.back().get<double>() < kLargestRatio)) {
+      fields.fail("residuals", expected);
+    }
+    std::vector<std::int64_t> shape;
+    std::transform(row.begin(), row.end() - 1, std::back_inserter(shape),
+                   [](const ordered_json& value) { return value.get<std::int64_t>(); });
+    residuals.emplace_back(std::move(shape), row.back().get<double>());
+  }
+  return residuals;
 }
 
 void read_attention(const JsonFields& fields, AttentionRegime regime, CalibrationRecord& record) {
@@ -73,12 +86,36 @@ void read_attention(const JsonFields& fields, AttentionRegime regime, Calibratio
   if (fit.rows > 0 && fit.floor_us + fit.unit_us + fit.us_per_gigabyte <= 0.0) {
     fields.fail("floor_us", "some time, as unit_us and us_per_gigabyte are 0");
   }
-  const ordered_json& residuals = fields.raw("residuals");
-  if (!residuals.is_array()) {
-    fields.fail("residuals", "an array");
+  for (const auto& [shape, ratio] :
+       residual_rows(fields, 4, "rows [q_heads, kv_heads, batch, context, measured / fitted]")) {
+    record.residuals.push_back(
+        make_residual(regime, shape[0], shape[1], shape[2], shape[3], ratio));
   }
-  for (const ordered_json& values : residuals) {
-    record.residuals.push_back(residual_from_json(fields, regime, values));
+}
+
+ordered_json gemm_json(const CalibrationRecord& record) {
+  ordered_json residuals = ordered_json::array();
+  for (const GemmResidual& residual : record.gemm_residuals) {
+    residuals.push_back({residual.m, residual.n, residual.k, residual.ratio});
+  }
+  return {{"rows", record.gemm.rows},           {"floor_us", record.gemm.floor_us},
+          {"bandwidth", record.gemm.bandwidth}, {"flops", record.gemm.flops},
+          {"mape", record.gemm.mape},           {"median_error", record.gemm.median_error},
+          {"residuals", std::move(residuals)}};
+}
+
+void read_gemm(const JsonFields& fields, CalibrationRecord& record) {
+  fields.allow_only(
+      {"rows", "floor_us", "bandwidth", "flops", "mape", "median_error", "residuals"});
+  GemmFit& fit = record.gemm;
+  fit.rows = fields.integer("rows", 0, kLargest);
+  fit.floor_us = non_negative(fields, "floor_us");
+  fit.bandwidth = fit.rows > 0 ? fields.positive("bandwidth") : fields.number("bandwidth");
+  fit.flops = fit.rows > 0 ? fields.positive("flops") : fields.number("flops");
+  fit.mape = non_negative(fields, "mape");
+  fit.median_error = non_negative(fields, "median_error");
+  for (const auto& [shape, ratio] : residual_rows(fields, 3, "rows [m, n, k, measured / fitted]")) {
+    record.gemm_residuals.push_back(make_residual(shape[0], shape[1], shape[2], ratio));
   }
 }
 
@@ -119,6 +156,20 @@ bool operator<(const AttentionResidual& a, const AttentionResidual& b) noexcept 
   return key(a) < key(b);
 }
 
+GemmResidual make_residual(std::int64_t m, std::int64_t n, std::int64_t k, double ratio) noexcept {
+  return {m,
+          n,
+          k,
+          ratio,
+          std::log2(static_cast<double>(m)),
+          std::log2(static_cast<double>(n)),
+          std::log2(static_cast<double>(k))};
+}
+
+bool operator<(const GemmResidual& a, const GemmResidual& b) noexcept {
+  return std::tie(a.m, a.n, a.k, a.ratio) < std::tie(b.m, b.n, b.k, b.ratio);
+}
+
 ordered_json to_json(const CalibrationRecord& record) {
   ordered_json attention = ordered_json::object();
   for (const AttentionRegime regime : kRegimes) {
@@ -133,12 +184,7 @@ ordered_json to_json(const CalibrationRecord& record) {
           {"flagged_rows", record.flagged_rows},
           {"outlier_rows", record.outlier_rows},
           {"attention", std::move(attention)},
-          {"gemm",
-           {{"rows", record.gemm.rows},
-            {"floor_us", record.gemm.floor_us},
-            {"bandwidth", record.gemm.bandwidth},
-            {"flops", record.gemm.flops},
-            {"mape", record.gemm.mape}}},
+          {"gemm", gemm_json(record)},
           {"end_to_end",
            {{"rows", record.end_to_end_rows}, {"step_overhead_us", record.step_overhead_us}}}};
 }
@@ -162,14 +208,8 @@ CalibrationRecord calibration_from_json(const ordered_json& json) {
     read_attention(attention.object(name_of(regime)), regime, record);
   }
   std::sort(record.residuals.begin(), record.residuals.end());
-  const JsonFields gemm = fields.object("gemm");
-  gemm.allow_only({"rows", "floor_us", "bandwidth", "flops", "mape"});
-  record.gemm.rows = gemm.integer("rows", 0, kLargest);
-  record.gemm.floor_us = non_negative(gemm, "floor_us");
-  record.gemm.bandwidth =
-      record.gemm.rows > 0 ? gemm.positive("bandwidth") : gemm.number("bandwidth");
-  record.gemm.flops = record.gemm.rows > 0 ? gemm.positive("flops") : gemm.number("flops");
-  record.gemm.mape = non_negative(gemm, "mape");
+  read_gemm(fields.object("gemm"), record);
+  std::sort(record.gemm_residuals.begin(), record.gemm_residuals.end());
   const JsonFields end_to_end = fields.object("end_to_end");
   end_to_end.allow_only({"rows", "step_overhead_us"});
   record.end_to_end_rows = end_to_end.integer("rows", 0, kLargest);

@@ -34,4 +34,8 @@ struct CalibrationOptions {
                                          std::int64_t q_heads, std::int64_t kv_heads, double batch,
                                          double context) noexcept;
 
+/// The like for a dense layer, with the distance in (log2 m, log2 n, log2 k).
+[[nodiscard]] double residual_correction(const CalibrationRecord& record, double m, double n,
+                                         double k) noexcept;
+
 }  // namespace kvsieve::sim

@@ -54,13 +54,29 @@ struct AttentionResidual {
 /// By regime, group and units, which `residual_correction` searches in; then by the rest.
 [[nodiscard]] bool operator<(const AttentionResidual& a, const AttentionResidual& b) noexcept;
 
+/// The like of a dense layer [m, k] x [k, n].
+struct GemmResidual {
+  std::int64_t m = 0;
+  std::int64_t n = 0;
+  std::int64_t k = 0;
+  double ratio = 1.0;
+  double log2_m = 0.0;
+  double log2_n = 0.0;
+  double log2_k = 0.0;
+};
+[[nodiscard]] GemmResidual make_residual(std::int64_t m, std::int64_t n, std::int64_t k,
+                                         double ratio) noexcept;
+/// By m, then by the rest.
+[[nodiscard]] bool operator<(const GemmResidual& a, const GemmResidual& b) noexcept;
+
 /// Dense layers, fitted.
 struct GemmFit {
   double floor_us = 0.0;
   double bandwidth = 0.0;  ///< share of memory_gbps
   double flops = 0.0;      ///< share of bf16_tflops
   std::int64_t rows = 0;   ///< fitted to so many; 0 keeps the preset
-  double mape = 0.0;       ///< on these rows
+  double mape = 0.0;       ///< of the fit with its corrections on these rows, left out one by one
+  double median_error = 0.0;  ///< likewise
 };
 
 /// The calibration of one profile.
@@ -74,6 +90,7 @@ struct CalibrationRecord {
   std::array<AttentionFit, kAttentionRegimes> attention;
   std::vector<AttentionResidual> residuals;  ///< ascending, outliers left out
   GemmFit gemm;
+  std::vector<GemmResidual> gemm_residuals;  ///< likewise
   double step_overhead_us = 0.0;     ///< of the engine, a decode step, fitted to end-to-end rows
   std::int64_t end_to_end_rows = 0;  ///< behind it
   std::int64_t flagged_rows = 0;     ///< faster than the memory can be, left out

@@ -52,6 +52,7 @@ class OperationTimes {
 
   /// [m, k] x [k, n] with weights of `weight_bytes` an element:
   ///   floor + (t_read^4 + t_compute^4)^(1/4)
+  /// and in a calibrated profile times what the neighbours among the fitted rows left over.
   [[nodiscard]] double gemm_us(double m, double n, double k, double weight_bytes = 2.0,
                                CostTerms* terms = nullptr) const;
 
