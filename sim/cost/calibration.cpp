@@ -20,10 +20,12 @@ namespace kvsieve::sim {
 namespace {
 
 constexpr std::size_t kFewestRows = 4;
-/// Neighbours lie nearer than this in (log2 units, log2 context, log2 KV heads).
+/// Neighbours lie nearer than this in doublings of the shape.
 constexpr double kReach = 2.0;
+/// Nearer than about this a neighbour counts in full.
+constexpr double kNear = 0.5;
 /// Weight of a ratio of 1 among the neighbours.
-constexpr double kPrior = 0.05;
+constexpr double kPrior = 0.02;
 /// A row that is this many times off the median of its nearest neighbours is an outlier: public
 /// tables hold single ones of 5-10x.
 constexpr double kOutlier = 3.0;
@@ -83,10 +85,12 @@ double correction(const std::vector<Residual>& residuals, const Residual& at,
            std::lower_bound(residuals.begin(), residuals.end(), first,
                             [](const Residual&a, const Residual&b) { return comes_before(a, b); });
        it != residuals.end() && comes_before(*it, last); ++it) {
-    const double nearness = 1.0 - squared_distance(*it, at) / (kReach * kReach);
-    if (nearness > 0.0 && &*it != left_out) {
-      weights += nearness * nearness;
-      sum += nearness * nearness * it->ratio;
+    const double distance = squared_distance(*it, at);
+    const double inside = 1.0 - distance / (kReach * kReach);
+    if (inside > 0.0 && &*it != left_out) {
+      const double weight = inside * inside / (1.0 + distance / (kNear * kNear));
+      weights += weight;
+      sum += weight * it->ratio;
     }
   }
   return sum / weights;

@@ -27,9 +27,10 @@ struct CalibrationOptions {
                                         const CalibrationOptions& options);
 
 /// What a shape's neighbours among the fitted rows left over: the mean of their ratios, weighted by
-/// (1 - (distance / 2)^2)^2 over those nearer than 2, and of 1 with a small weight, which draws it
-/// to 1 at the edge of the fitted shapes. Neighbours have the same regime and group; the distance
-/// is taken in (log2 batch x KV heads, log2 context, log2 KV heads). 1 without neighbours.
+/// (1 - (r / 2)^2)^2 / (1 + (r / 0.5)^2) over those at distances r < 2, and of 1 with a small
+/// weight, which draws it to 1 at the edge of the fitted shapes. Neighbours have the same regime
+/// and group; r is taken in (log2 batch x KV heads, log2 context, log2 KV heads). 1 without
+/// neighbours.
 [[nodiscard]] double residual_correction(const CalibrationRecord& record, AttentionRegime regime,
                                          std::int64_t q_heads, std::int64_t kv_heads, double batch,
                                          double context) noexcept;
