@@ -22,6 +22,9 @@ class ProgressLine {
   /// Throws Interrupted after Ctrl-C.
   void update(double share);
 
+  /// The same without looking for Ctrl-C. @param note behind the share, e.g. rates
+  void show(double share, std::string_view note = {});
+
   /// Clears the line, so that what comes next on the terminal starts at its first column.
   void finish();
 
@@ -41,6 +44,9 @@ struct Interrupted {};
 /// Makes Ctrl-C raise Interrupted at the next progress update instead of killing the process; a
 /// second one kills it.
 void catch_interrupts();
+
+/// Whether Ctrl-C was pressed.
+[[nodiscard]] bool interrupted();
 
 /// True if stdout shows ANSI colours: a terminal, and NO_COLOR unset.
 [[nodiscard]] bool colours();

@@ -39,7 +39,8 @@ std::vector<SweepChunk> sweep_chunks(std::span<const SweepPoint> points,
 }
 
 SweepState run_sweep(std::span<const SweepPoint> points, const nlohmann::ordered_json& context,
-                     SweepEvaluator& evaluator, SweepStore& store, const SweepProgress& progress) {
+                     SweepEvaluator& evaluator, SweepStore& store, const SweepProgress& progress,
+                     const std::function<bool()>& stop) {
   const std::vector<SweepChunk> chunks = sweep_chunks(points, context, store.finished_keys());
   SweepState state;
   state.total = static_cast<std::int64_t>(points.size());
@@ -55,6 +56,10 @@ SweepState run_sweep(std::span<const SweepPoint> points, const nlohmann::ordered
   };
   report(0.0);
   for (const SweepChunk& chunk : chunks) {
+    if (stop && stop()) {
+      state.stopped = true;
+      break;
+    }
     const auto size = static_cast<double>(chunk.points.size());
     const std::vector<SweepRow> rows =
         evaluator.evaluate(chunk.points, chunk.keys, [&](double share) {

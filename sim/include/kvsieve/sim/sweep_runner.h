@@ -34,14 +34,16 @@ struct SweepState {
   std::int64_t finished = 0;  ///< of these, earlier runs' included
   std::int64_t failed = 0;
   std::int64_t reused = 0;  ///< finished before this run
+  bool stopped = false;     ///< before all points were finished
 };
-/// Called between rows and while they are computed; what it throws ends the sweep after the rows
-/// that are finished were stored.
+/// Called between chunks and while they are computed. @param share of all points
 using SweepProgress = std::function<void(const SweepState&, double share)>;
 
 /// Evaluates what `store` lacks of `points`. Every chunk is one transaction.
+/// @param stop asked between chunks: true ends the sweep there
 [[nodiscard]] SweepState run_sweep(std::span<const SweepPoint> points,
                                    const nlohmann::ordered_json& context, SweepEvaluator& evaluator,
-                                   SweepStore& store, const SweepProgress& progress = {});
+                                   SweepStore& store, const SweepProgress& progress = {},
+                                   const std::function<bool()>& stop = {});
 
 }  // namespace kvsieve::sim
