@@ -187,6 +187,31 @@ sim::CostMethod read_cost_method(const Arguments& arguments, const sim::ModelDim
   return method;
 }
 
+std::int64_t read_context(std::string_view text) {
+  std::int64_t context = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, context);
+  if (error != std::errc() || stop != end || context < 1) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--context is '{}', expected a number of tokens, 1 or more", text));
+  }
+  return context;
+}
+
+void read_batch(std::string_view text, sim::CostRequest& request) {
+  request.largest_batch = text == "max";
+  if (request.largest_batch) {
+    return;
+  }
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, request.point.batch);
+  if (error != std::errc() || stop != end || request.point.batch < 1 ||
+      request.point.batch > sim::kMostSequences) {
+    throw Error(ErrorKind::kUsage, fmt::format("--batch is '{}', expected 1 to {}, or max", text,
+                                               sim::kMostSequences));
+  }
+}
+
 void add_hardware_options(Arguments& arguments, const std::string& context_default) {
   arguments.options("Where it runs (modelled)")(
       "hardware", po::value<std::string>()->default_value("a100-sxm-80"),
@@ -219,18 +244,7 @@ sim::CostRequest hardware_request(const Arguments& arguments, sim::ModelDimensio
   }
   request.model = std::move(model);
   request.point.context = arguments.given("context") ? arguments.at_least(1, "context") : context;
-  const auto batch = arguments.get<std::string>("batch");
-  if (batch == "max") {
-    request.largest_batch = true;
-  } else {
-    const char* end = batch.data() + batch.size();
-    const auto [stop, error] = std::from_chars(batch.data(), end, request.point.batch);
-    if (batch.empty() || error != std::errc() || stop != end || request.point.batch < 1 ||
-        request.point.batch > sim::kMostSequences) {
-      throw Error(ErrorKind::kUsage, fmt::format("--batch is '{}', expected 1 to {}, or max", batch,
-                                                 sim::kMostSequences));
-    }
-  }
+  read_batch(arguments.get<std::string>("batch"), request);
   request.point.capacity.element_bytes =
       sim::element_bytes_of(arguments.get<std::string>("kv-dtype"));
   request.point.capacity.gpu_share = share(arguments, "gpu-share");

@@ -7,6 +7,14 @@
 
 namespace kvsieve::cli {
 
+/// Tokens in the cache where neither an option nor a trace says.
+inline constexpr std::int64_t kDefaultContext = 32'768;
+
+/// The value of --context: 1 or more.
+[[nodiscard]] std::int64_t read_context(std::string_view text);
+/// Sets what --batch says: a number of sequences, or max.
+void read_batch(std::string_view text, sim::CostRequest& request);
+
 /// What is costed without a trace: --method, --model-shape, and the method's options.
 void add_cost_method_options(Arguments& arguments);
 

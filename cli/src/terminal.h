@@ -38,6 +38,18 @@ class ProgressLine {
   Clock::time_point m_last;
 };
 
+/// Items a second since it was made.
+class RateClock {
+ public:
+  [[nodiscard]] double rate(std::int64_t items) const {
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - m_start;
+    return passed.count() > 0.0 ? static_cast<double>(items) / passed.count() : 0.0;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point m_start = std::chrono::steady_clock::now();
+};
+
 /// Thrown from progress updates once the user pressed Ctrl-C; main exits with 130.
 struct Interrupted {};
 
