@@ -80,9 +80,9 @@ int run_calibrate(const std::vector<std::string>& words) {
       "attention a regime, dense layers, and the overhead of a decode step. The profile says what "
       "it\n"
       "was fitted to, and is refused for other engines.",
-      {"kvsieve calibrate --measured attention.csv --hardware h100-sxm --engine vllm "
-       "--engine-version 0.14.0 --kv-dtype bfloat16 --output tuned.json",
-       "kvsieve calibrate --measured mine.csv --hardware rtx-4090 --rows even --output mine.json"});
+      {"kvsieve calibrate --measured rows.csv --hardware h100-sxm --engine vllm --output "
+       "tuned.json",
+       "kvsieve calibrate --measured rows.csv --hardware rtx-4090 --rows even --output mine.json"});
   add_measured_options(arguments);
   arguments.options("Profile")("hardware", po::value(&hardware)->required(),
                                "profile to start from, an id or a .json file")(

@@ -248,7 +248,7 @@ std::string regime_of(const GpuSpec& gpu, const MeasuredRow& row) {
   }
   if (row.op == MeasuredOp::kDecodeAttention) {
     return fmt::format("attention-{}",
-                       name_of(attention_regime(shape_of(row).kv_bytes(), gpu.l2_bytes.value)));
+                       name_of(attention_regime(kv_bytes(row), gpu.l2_bytes.value)));
   }
   const auto m = static_cast<double>(row.m);
   const auto n = static_cast<double>(row.n);
@@ -258,11 +258,15 @@ std::string regime_of(const GpuSpec& gpu, const MeasuredRow& row) {
   return intensity < ridge ? "gemm-memory" : "gemm-compute";
 }
 
+double kv_bytes(const MeasuredRow& row) {
+  return shape_of(row).kv_bytes();
+}
+
 bool is_impossible(const GpuSpec& gpu, const MeasuredRow& row) {
   if (row.op != MeasuredOp::kDecodeAttention) {
     return false;
   }
-  const double kv = shape_of(row).kv_bytes();
+  const double kv = kv_bytes(row);
   return attention_regime(kv, gpu.l2_bytes.value) == AttentionRegime::kHbm &&
          kv / row.latency_us > gpu.memory_gbps.value * 1e3;
 }

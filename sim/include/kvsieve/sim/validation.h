@@ -103,6 +103,9 @@ struct ValidationReport {
 /// against L2, dense layers by FLOP a byte against the ridge of the roofline.
 [[nodiscard]] std::string regime_of(const GpuSpec& gpu, const MeasuredRow& row);
 
+/// KV bytes that a row of decode attention reads.
+[[nodiscard]] double kv_bytes(const MeasuredRow& row);
+
 /// Whether a row of the hbm regime reads its cache faster than the memory's data sheet.
 [[nodiscard]] bool is_impossible(const GpuSpec& gpu, const MeasuredRow& row);
 
