@@ -208,10 +208,10 @@ RowChoice row_choice_from_name(std::string_view name) {
               "supported: all, even, odd");
 }
 
-bool RowFilter::takes(const MeasuredRow& row) const noexcept {
+bool RowFilter::takes(const MeasuredRow& row) const {
   const bool even = row.number % 2 == 0;
   return (rows == RowChoice::kAll || even == (rows == RowChoice::kEven)) &&
-         (engine.empty() || same_name(engine, row.engine)) &&
+         (engine.empty() || same_name(engine, row.engine) || same_name(engine, engine_of(row))) &&
          (engine_version.empty() || same_name(engine_version, row.engine_version)) &&
          (kv_dtype.empty() || row.op != MeasuredOp::kDecodeAttention ||
           same_name(kv_dtype, row.kv_dtype));

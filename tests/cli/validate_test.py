@@ -117,7 +117,8 @@ class ValidateTest(CliTest):
         self.fail_with(BAD_FILE, "no-such.csv", "validate", "--measured", "no-such.csv")
         self.fail_with(USAGE, "no measured rows", "validate")
         self.fail_with(USAGE, "rows 'half'", "validate", "--measured", FRONTIER, "--rows", "half")
-        self.fail_with(USAGE, "--kv-dtype", "validate", "--measured", FRONTIER, "--kv-dtype", "int3")
+        self.fail_with(USAGE, "--kv-dtype", "validate", "--measured", FRONTIER, "--kv-dtype",
+                       "int3")
         self.fail_with(USAGE, "--format", "validate", "--measured", FRONTIER, "--format", "xml")
 
 
@@ -127,11 +128,13 @@ class CalibrateTest(CliTest):
         return path, self.succeed("calibrate", "--output", path, *words)
 
     def test_profile_is_fitted_stored_and_better(self):
-        path, outcome = self.calibrate("--measured", ATTENTION, "--hardware", "a100-sxm-80", *VLLM,
-                                       "--rows", "even", "--date", "2026-11-26", "--format", "json")
+        engine = ["--engine", "sglang", "--kv-dtype", "bfloat16"]
+        path, outcome = self.calibrate("--measured", ATTENTION, "--hardware", "a100-sxm-80",
+                                       *engine, "--rows", "even", "--date", "2026-11-26",
+                                       "--format", "json")
         record = json.loads(path.read_text())["calibration"]
-        self.assertEqual(record["engine"], "VLLM")
-        self.assertEqual(record["engine_version"], "0.14.0")
+        self.assertEqual(record["engine"], "SGLang")
+        self.assertEqual(record["engine_version"], "0.5.10")
         self.assertEqual(record["kv_dtype"], "bfloat16")
         self.assertEqual(record["date"], "2026-11-26")
         self.assertEqual(record["rows_file"], ATTENTION.name)
@@ -142,12 +145,12 @@ class CalibrateTest(CliTest):
             self.assertGreaterEqual(fit["rows"], len(fit["residuals"]))
         errors = []
         for hardware in ("a100-sxm-80", path):
-            document = self.succeed("validate", "--measured", ATTENTION, *VLLM, "--rows", "odd",
+            document = self.succeed("validate", "--measured", ATTENTION, *engine, "--rows", "odd",
                                     "--hardware", hardware, "--format", "json").json
             errors.append({row["regime"]: row["mape"] for row in document["regimes"]
                            if row["device"] != "all"})
         for regime, error in errors[1].items():
-            self.assertLess(error, errors[0][regime], regime)
+            self.assertLess(error, 0.8 * errors[0][regime], regime)
         self.assertEqual(self.files(), ["tuned.json"])
 
     def test_other_verbs_take_the_profile(self):

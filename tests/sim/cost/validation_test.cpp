@@ -139,6 +139,14 @@ TEST(Validation, UnknownDevicesAreCountedAndTheRestGoesOn) {
   EXPECT_EQ(report.unknown_devices[0].rows, 2);
 }
 
+TEST(Validation, SeparatorsInADevicesNameDoNotMatter) {
+  MeasuredRow row = attention_row(1, 32, 8, 1024, 10.0);
+  for (const char* gpu : {"RTX4090", "RTX 4090", "rtx_4090", "rtx-4090"}) {
+    row.gpu = gpu;
+    EXPECT_EQ(judge({row}).rows.at(0).device, "rtx-4090");
+  }
+}
+
 TEST(Validation, AsDeviceSaysWhatTheFileDoesNot) {
   MeasuredRow other = attention_row(1, 32, 8, 1024, 10.0);
   other.gpu = "abacus-9000";
@@ -194,6 +202,7 @@ TEST(Validation, FiltersChooseRows) {
   EXPECT_EQ(count({.rows = RowChoice::kEven}), 4U);
   EXPECT_EQ(count({.rows = RowChoice::kOdd}), 3U);
   EXPECT_EQ(count({.engine = "vllm"}), 4U);
+  EXPECT_EQ(count({.engine = "vllm 1.0"}), 4U);
   EXPECT_EQ(count({.engine = "vllm", .kv_dtype = "bfloat16"}), 3U);
   EXPECT_EQ(count({.engine_version = "2.0"}), 0U);
   EXPECT_EQ(row_choice_from_name("odd"), RowChoice::kOdd);

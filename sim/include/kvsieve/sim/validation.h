@@ -52,13 +52,13 @@ enum class RowChoice { kAll, kEven, kOdd };
 /// Rows by where they come from; an empty string takes all. Names are compared without letter case.
 struct RowFilter {
   RowChoice rows = RowChoice::kAll;
-  std::string engine;
+  std::string engine;  ///< with or without its version
   std::string engine_version;
   std::string kv_dtype;  ///< of attention rows; others pass
   /// The device whose rows these are, whatever they say themselves: an id or alias.
   std::string as_device;
 
-  [[nodiscard]] bool takes(const MeasuredRow& row) const noexcept;
+  [[nodiscard]] bool takes(const MeasuredRow& row) const;
 };
 
 struct ValidationOptions {
