@@ -399,8 +399,9 @@ std::string_view name_of(MeasuredOp op) noexcept {
 
 MeasuredFile read_measured(const std::filesystem::path& path) {
   const std::string text = read_text(path);
-  const CsvTable table = parse_csv(text, path.string());
-  const Form& form = form_of(table, path.string());
+  const std::string shown = path.string();
+  const CsvTable table = parse_csv(text, shown);
+  const Form& form = form_of(table, shown);
   MeasuredFile file;
   file.form = form.name;
   file.name = path.filename().string();
@@ -409,7 +410,7 @@ MeasuredFile read_measured(const std::filesystem::path& path) {
   Models models;
   std::map<std::string, std::int64_t> unknown;
   for (std::size_t i = 0; i < table.records.size(); ++i) {
-    const Cells cells(table, table.records[i], path.string());
+    const Cells cells(table, table.records[i], shown);
     MeasuredRow row;
     row.line = cells.line();
     row.number = static_cast<std::int64_t>(i);

@@ -13,6 +13,10 @@ WITHOUT_DEFAULT |= {("cost", name) for name in (
     "hot-buffer", "hit-rate", "union-factor", "run-tokens", "link", "cpu", "engine", "context",
     "contexts", "batches", "timeline", "list")}
 WITHOUT_DEFAULT |= {("train", "output")}
+WITHOUT_DEFAULT |= {(verb, name) for verb in ("validate", "calibrate") for name in (
+    "measured", "engine", "engine-version", "kv-dtype", "as", "hardware")}
+WITHOUT_DEFAULT |= {("validate", "report"), ("validate", "fail-above"), ("calibrate", "output"),
+                    ("calibrate", "date")}
 WITHOUT_DEFAULT |= {("report", name) for name in ("format", "output", "title")}
 
 
