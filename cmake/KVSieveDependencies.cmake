@@ -9,6 +9,18 @@ find_package(zstd REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 
+# Only kvsieve-mpi needs these.
+set(KVSIEVE_HAS_MPI OFF)
+if(KVSIEVE_ENABLE_MPI)
+  find_package(MPI COMPONENTS CXX)
+  find_package(Boost 1.74 OPTIONAL_COMPONENTS mpi serialization)
+  if(MPI_CXX_FOUND AND TARGET Boost::mpi AND TARGET Boost::serialization)
+    set(KVSIEVE_HAS_MPI ON)
+  else()
+    message(STATUS "kvsieve-mpi is left out: it needs OpenMPI and Boost.MPI")
+  endif()
+endif()
+
 if(KVSIEVE_ENABLE_TESTS)
   find_package(GTest 1.12 REQUIRED)
   # numpy and jsonschema are Debian packages, which only Debian's own interpreter sees.

@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
+#include <limits>
 #include <set>
 
 #include "kvsieve/sim/expression.h"
 #include "kvsieve/sim/pareto.h"
+#include "kvsieve/traces/error.h"
 #include "terminal.h"
 
 namespace kvsieve::cli {
@@ -23,9 +26,8 @@ std::string cell(const ordered_json& object, const std::string& name) {
 }
 
 std::optional<sim::ExpressionValue> value_in(const SweepResult& result, std::string_view name) {
-  if (const auto found = result.metrics.find(std::string(name)); found != result.metrics.end()) {
-    return found->is_number() ? sim::ExpressionValue(found->get<double>())
-                              : sim::ExpressionValue(found->get<std::string>());
+  if (const auto number = result.metric(name)) {
+    return *number;
   }
   if (const auto found = result.options.find(std::string(name)); found != result.options.end()) {
     return sim::value_of(found->get<std::string>());
@@ -73,7 +75,9 @@ std::string quoted(const std::string& word) {
 }  // namespace
 
 std::optional<double> SweepResult::metric(std::string_view name) const {
-  const auto found = metrics.find(std::string(name));
+  // What people call it.
+  const auto found =
+      metrics.find(name == "throughput" ? std::string("tokens_per_second") : std::string(name));
   return found != metrics.end() && found->is_number() ? std::optional(found->get<double>())
                                                       : std::nullopt;
 }
@@ -101,29 +105,38 @@ std::vector<SweepResult> read_results(const sim::SweepStore& store,
 }
 
 std::vector<SweepResult> on_front(std::vector<SweepResult> results, const std::string& objectives) {
-  const std::vector<sim::Objective> parsed = sim::parse_objectives(objectives);
-  std::vector<std::vector<std::optional<double>>> values;
+  const std::vector<sim::ParetoObjective> parsed = sim::parse_objectives(objectives);
+  std::vector<sim::ParetoDirection> directions;
+  for (const sim::ParetoObjective& objective : parsed) {
+    directions.push_back(objective.direction);
+  }
+  std::vector<double> values;
   for (const SweepResult& result : results) {
-    std::vector<std::optional<double>>& row = values.emplace_back();
-    for (const sim::Objective& objective : parsed) {
-      row.push_back(result.metric(objective.metric));
+    for (const sim::ParetoObjective& objective : parsed) {
+      values.push_back(
+          result.metric(objective.metric).value_or(std::numeric_limits<double>::quiet_NaN()));
     }
   }
   std::vector<SweepResult> front;
-  for (const std::size_t index : sim::pareto_front(values, parsed)) {
-    front.push_back(std::move(results[index]));
+  for (const std::int64_t index : sim::pareto_front(values, directions)) {
+    front.push_back(std::move(results[static_cast<std::size_t>(index)]));
   }
   return front;
 }
 
 std::vector<SweepResult> best_of(std::vector<SweepResult> results, const std::string& objective,
                                  std::size_t count) {
-  const sim::Objective by = sim::parse_objectives(objective).front();
+  const std::vector<sim::ParetoObjective> parsed = sim::parse_objectives(objective);
+  if (parsed.size() != 1) {
+    throw Error(ErrorKind::kUsage, fmt::format("'{}' is not one metric", objective),
+                "--pareto takes several");
+  }
+  const sim::ParetoObjective& by = parsed[0];
   std::erase_if(results, [&](const SweepResult& row) { return !row.metric(by.metric); });
   std::stable_sort(results.begin(), results.end(), [&](const SweepResult& a, const SweepResult& b) {
     const double x = *a.metric(by.metric);
     const double y = *b.metric(by.metric);
-    return by.maximise ? x > y : x < y;
+    return by.direction == sim::ParetoDirection::kMax ? x > y : x < y;
   });
   results.resize(std::min(results.size(), count));
   return results;

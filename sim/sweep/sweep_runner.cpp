@@ -10,13 +10,13 @@ namespace {
 /// Enough for the points of a trace to share most of its scoring, few enough that little is lost
 /// when a process dies.
 constexpr std::size_t kTracePoints = 64;
-constexpr std::size_t kCostPoints = 4096;
 
 }  // namespace
 
 std::vector<SweepChunk> sweep_chunks(std::span<const SweepPoint> points,
                                      const nlohmann::ordered_json& context,
-                                     std::span<const std::string> finished) {
+                                     std::span<const std::string> finished,
+                                     std::size_t cost_points) {
   std::vector<SweepChunk> chunks;
   std::map<std::string, std::size_t, std::less<>> open;  // by trace, the chunk that is not full
   for (const SweepPoint& point : points) {
@@ -25,7 +25,7 @@ std::vector<SweepChunk> sweep_chunks(std::span<const SweepPoint> points,
       continue;
     }
     const std::string_view trace = point.find("trace").value_or("");
-    const std::size_t limit = trace.empty() ? kCostPoints : kTracePoints;
+    const std::size_t limit = trace.empty() ? cost_points : kTracePoints;
     auto found = open.find(trace);
     if (found == open.end() || chunks[found->second].points.size() >= limit) {
       found = open.insert_or_assign(std::string(trace), chunks.size()).first;
@@ -38,10 +38,7 @@ std::vector<SweepChunk> sweep_chunks(std::span<const SweepPoint> points,
   return chunks;
 }
 
-SweepState run_sweep(std::span<const SweepPoint> points, const nlohmann::ordered_json& context,
-                     SweepEvaluator& evaluator, SweepStore& store, const SweepProgress& progress,
-                     const std::function<bool()>& stop) {
-  const std::vector<SweepChunk> chunks = sweep_chunks(points, context, store.finished_keys());
+SweepState state_before(std::span<const SweepPoint> points, std::span<const SweepChunk> chunks) {
   SweepState state;
   state.total = static_cast<std::int64_t>(points.size());
   state.finished = state.total;
@@ -49,6 +46,21 @@ SweepState run_sweep(std::span<const SweepPoint> points, const nlohmann::ordered
     state.finished -= static_cast<std::int64_t>(chunk.points.size());
   }
   state.reused = state.finished;
+  return state;
+}
+
+void record(std::span<const SweepRow> rows, SweepStore& store, SweepState& state) {
+  store.add(rows);
+  state.finished += static_cast<std::int64_t>(rows.size());
+  state.failed += std::count_if(rows.begin(), rows.end(),
+                                [](const SweepRow& row) { return !row.error.empty(); });
+}
+
+SweepState run_sweep(std::span<const SweepPoint> points, const nlohmann::ordered_json& context,
+                     SweepEvaluator& evaluator, SweepStore& store, const SweepProgress& progress,
+                     const std::function<bool()>& stop) {
+  const std::vector<SweepChunk> chunks = sweep_chunks(points, context, store.finished_keys());
+  SweepState state = state_before(points, chunks);
   const auto report = [&](double share) {
     if (progress) {
       progress(state, share);
@@ -66,10 +78,7 @@ SweepState run_sweep(std::span<const SweepPoint> points, const nlohmann::ordered
           report((static_cast<double>(state.finished) + share * size) /
                  static_cast<double>(std::max<std::int64_t>(state.total, 1)));
         });
-    store.add(rows);
-    state.finished += static_cast<std::int64_t>(rows.size());
-    state.failed += std::count_if(rows.begin(), rows.end(),
-                                  [](const SweepRow& row) { return !row.error.empty(); });
+    record(rows, store, state);
     report(static_cast<double>(state.finished) / static_cast<double>(state.total));
   }
   return state;

@@ -22,11 +22,12 @@ struct SweepChunk {
 
 /// The points whose keys are not among `finished` (ascending), in chunks: points of one trace
 /// together, so that they share its scoring, in the order of the traces' first points. A chunk of
-/// points with a trace has at most 64, one without at most 4,096.
+/// points with a trace has at most 64, one without at most `cost_points`.
 /// @param context of the canonical points
 [[nodiscard]] std::vector<SweepChunk> sweep_chunks(std::span<const SweepPoint> points,
                                                    const nlohmann::ordered_json& context,
-                                                   std::span<const std::string> finished);
+                                                   std::span<const std::string> finished,
+                                                   std::size_t cost_points = 4096);
 
 /// How far a sweep is.
 struct SweepState {
@@ -36,6 +37,13 @@ struct SweepState {
   std::int64_t reused = 0;  ///< finished before this run
   bool stopped = false;     ///< before all points were finished
 };
+/// The state before any of `chunks`, which are what is left of `points`, was evaluated.
+[[nodiscard]] SweepState state_before(std::span<const SweepPoint> points,
+                                      std::span<const SweepChunk> chunks);
+
+/// Stores a chunk's rows in one transaction and counts them.
+void record(std::span<const SweepRow> rows, SweepStore& store, SweepState& state);
+
 /// Called between chunks and while they are computed. @param share of all points
 using SweepProgress = std::function<void(const SweepState&, double share)>;
 
