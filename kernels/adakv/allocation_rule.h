@@ -2,6 +2,7 @@
 // The safeguards of budget allocation as integers, one form for every backend and AlphaMode.
 
 #include <cstdint>
+#include <vector>
 
 #include "kvsieve/kernels/budget_allocation.h"
 
@@ -20,7 +21,14 @@ struct AllocationRule {
 /// The rule for b < m tokens a head. Throws Error(kUsage) if alpha > 1.
 [[nodiscard]] AllocationRule allocation_rule(std::int64_t b, const AllocationOptions& options);
 
+/// The budgets of heads whose shares f_i, of `total`, are `shares`.
+[[nodiscard]] std::vector<std::int64_t> round_budgets(const AllocationRule& rule,
+                                                      std::vector<std::int64_t> shares,
+                                                      std::int64_t total);
+
 /// Throws the Error(kBadInput) of a score that is not finite.
 [[noreturn]] void fail_for_score(std::int64_t head, std::int64_t token, float score);
+/// The same for the first of scores [h, m], which has one.
+[[noreturn]] void fail_for_first_bad_score(MatrixView<const float> scores);
 
 }  // namespace kvsieve::kernels

@@ -1,7 +1,6 @@
 #include "kvsieve/kernels/budget_allocation.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "adakv/allocation_rule.h"
@@ -9,7 +8,6 @@
 #include "exec/cpu/radix_select.h"
 #include "exec/cpu/scratch.h"
 #include "exec/cpu/simd.h"
-#include "kvsieve/traces/error.h"
 
 namespace kvsieve::kernels {
 namespace {
@@ -18,18 +16,6 @@ namespace {
 constexpr std::uint32_t kPinned = 0xffffffffU;
 
 constexpr std::int64_t kKeysPerTask = 32768;  // enough to outweigh starting a task
-
-[[noreturn]] void fail_for_first_bad_score(MatrixView<const float> scores) {
-  for (std::int64_t head = 0; head < scores.rows; ++head) {
-    const std::span<const float> row = scores.row(head);
-    const auto bad =
-        std::find_if(row.begin(), row.end(), [](float x) { return !std::isfinite(x); });
-    if (bad != row.end()) {
-      fail_for_score(head, bad - row.begin(), *bad);
-    }
-  }
-  throw Error(ErrorKind::kInternal, "every score is finite after all");
-}
 
 /// Replaces `keys` [h * m] by the scores' ranks. Throws as allocate_budgets does.
 void rank_scores(MatrixView<const float> scores, std::span<std::uint32_t> keys) {
@@ -93,13 +79,6 @@ void pin_top(std::span<std::uint32_t> keys, std::int64_t heads, std::int64_t cou
   });
 }
 
-std::int64_t divide_half_even(std::int64_t numerator, std::int64_t denominator) {
-  const std::int64_t down = numerator / denominator;
-  const std::int64_t twice_rest = 2 * (numerator % denominator);
-  const bool up = twice_rest > denominator || (twice_rest == denominator && down % 2 != 0);
-  return down + (up ? 1 : 0);
-}
-
 }  // namespace
 
 std::vector<std::int64_t> global_top_counts(MatrixView<const float> scores, std::int64_t total) {
@@ -141,14 +120,7 @@ std::vector<std::int64_t> allocate_budgets(MatrixView<const float> scores, std::
     return std::vector<std::int64_t>(static_cast<std::size_t>(heads), scores.cols);
   }
   pin_top(keys, heads, rule.floor);
-  std::vector<std::int64_t> counts = count_top(keys, heads, heads * b);
-  for (std::int64_t& count : counts) {
-    count = rule.slope * count + rule.constant;
-    if (rule.half_even) {
-      count = divide_half_even(count, rule.scale);
-    }
-  }
-  return rule.half_even ? counts : round_largest_remainder(counts, rule.scale, heads * b);
+  return round_budgets(rule, count_top(keys, heads, heads * b), heads * b);
 }
 
 std::vector<std::int64_t> pyramid_budgets(std::int64_t layers, std::int64_t b, std::int64_t m,

@@ -85,7 +85,16 @@ class DeviceEvictionEngine : public EvictionEngine {
     }
   }
 
-  [[nodiscard]] KeptTokens select(const SelectionRequest& request) override {
+  [[nodiscard]] std::vector<KeptTokens> select(
+      std::span<const SelectionRequest> requests) override {
+    std::vector<KeptTokens> kept;
+    for (const SelectionRequest& request : requests) {
+      kept.push_back(select(request));
+    }
+    return kept;
+  }
+
+  [[nodiscard]] KeptTokens select(const SelectionRequest& request) {
     const std::int64_t units = request.scores.rows;
     const std::int64_t candidates = request.prompt_tokens - request.sinks - request.window;
     const auto scores = upload<float>(columns(request.scores, request.sinks, candidates));
@@ -182,7 +191,9 @@ class DeviceEvictionEngine : public EvictionEngine {
     eviction_loss(args, m_stream);
 
     LossTerms terms;
-    project_losses(request, output, difference, terms);
+    if (request.projected) {
+      project_losses(request, output, difference, terms);
+    }
     terms.retained_mass = tensor(selections, heads, rows, mass);
     terms.kept_norm = tensor(selections, heads, rows, kept_norm);
     terms.total_norm = tensor(1, heads, rows, total_norm);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "exec/cpu/parallel.h"
@@ -9,7 +10,7 @@
 namespace kvsieve::kernels {
 namespace {
 
-constexpr std::int64_t kRowsPerTask = 8;  // one register tile of query rows
+constexpr std::int64_t kRowsPerTask = kPanelWidth;  // a panel of query rows
 
 /// Everything about the rows [first, last) of member g.
 class RowTask {
@@ -23,8 +24,10 @@ class RowTask {
     const std::int64_t stride = panel_count(tokens) * kPanelWidth;
     const std::int64_t channels = panel_count(m_problem.values->head_dim()) * kPanelWidth;
     thread_local std::vector<float> weight_buffer;
+    thread_local std::vector<float> panel_buffer;
     thread_local std::vector<float> output_buffer;
     weight_buffer.resize(static_cast<std::size_t>(kRowsPerTask * stride));
+    panel_buffer.resize(static_cast<std::size_t>(kRowsPerTask * stride));
     output_buffer.resize(static_cast<std::size_t>(2 * kRowsPerTask * channels));
     const MatrixView<float> weights(weight_buffer.data(), m_rows, tokens, stride);
     const MatrixView<float> full(output_buffer.data(), m_rows, m_problem.values->head_dim(),
@@ -39,25 +42,43 @@ class RowTask {
                  m_problem.positions.subspan(static_cast<std::size_t>(m_first),
                                              static_cast<std::size_t>(m_rows)),
                  m_problem.attention);
-    weighted_values(weights, *m_problem.values, full);
-    for (std::int64_t r = 0; r < m_rows; ++r) {
-      std::copy(full.row(r).begin(), full.row(r).end(),
-                m_loss.output.matrix(m_member).row(m_first + r).begin());
-      if (m_problem.norms.rows > 0) {
-        m_loss.total_norm.at(0, m_member, m_first + r) =
-            simd().dot(weights.row(r).data(), m_problem.norms.row(m_member).data(), tokens);
+    if (m_problem.outputs) {
+      weighted_values(weights, *m_problem.values, full);
+      for (std::int64_t r = 0; r < m_rows; ++r) {
+        std::copy(full.row(r).begin(), full.row(r).end(),
+                  m_loss.output.matrix(m_member).row(m_first + r).begin());
       }
     }
+    for (std::int64_t r = 0; r < m_rows && m_problem.norms.rows > 0; ++r) {
+      m_loss.total_norm.at(0, m_member, m_first + r) =
+          simd().dot(weights.row(r).data(), m_problem.norms.row(m_member).data(), tokens);
+    }
+    if (m_problem.selections > 0) {
+      fill_panel(weights, panel_buffer.data());
+    }
     for (std::int64_t selection = 0; selection < m_problem.selections; ++selection) {
-      evict(selection, weights, full, kept);
+      evict(selection, weights, panel_buffer.data(), full, kept);
     }
   }
 
  private:
-  void evict(std::int64_t selection, MatrixView<const float> weights, MatrixView<const float> full,
-             MatrixView<float> kept) {
-    const SimdOps& ops = simd();
-    const std::int64_t slot = selection * m_loss.output.a + m_member;
+  /// The weights token by token, so that the sums over a selection's tokens are those of all rows
+  /// at once.
+  void fill_panel(MatrixView<const float> weights, float* panel) const {
+    for (std::int64_t first = 0; first < weights.cols; first += kPanelWidth) {
+      const std::int64_t last = std::min(first + kPanelWidth, weights.cols);
+      for (std::int64_t r = 0; r < weights.rows; ++r) {
+        const float* row = weights.data + r * weights.stride;
+        for (std::int64_t j = first; j < last; ++j) {
+          panel[j * kPanelWidth + r] = row[j];
+        }
+      }
+    }
+  }
+
+  void evict(std::int64_t selection, MatrixView<const float> weights, const float* panel,
+             MatrixView<const float> full, MatrixView<float> kept) {
+    const std::int64_t slot = selection * m_loss.retained_mass.b + m_member;
     const std::span<const std::int32_t> tokens = m_problem.kept[static_cast<std::size_t>(slot)];
     const auto count = static_cast<std::int64_t>(tokens.size());
     if (count == m_problem.keys->tokens()) {
@@ -65,31 +86,40 @@ class RowTask {
       keep_all(selection, slot);
       return;
     }
-    weighted_values(weights, *m_problem.values, tokens, kept);
-    for (std::int64_t r = 0; r < m_rows; ++r) {
-      const float mass = ops.sum_indexed(weights.row(r).data(), tokens.data(), count);
-      m_loss.retained_mass.at(selection, m_member, m_first + r) = mass;
-      // Not times 1 / mass, which overflows for the smallest masses. Without mass, kept is 0.
-      const float divisor = mass > 0.0F ? mass : 1.0F;
-      const std::span<float> difference = m_loss.difference.matrix(slot).row(m_first + r);
-      for (std::size_t t = 0; t < difference.size(); ++t) {
-        difference[t] = full.row(r)[t] - kept.row(r)[t] / divisor;
+    std::array<float, kPanelWidth> sums{};
+    simd().panel_sums_indexed(panel, nullptr, tokens.data(), count, sums.data());
+    std::copy_n(sums.begin(), m_rows, row_of(m_loss.retained_mass, selection));
+    if (m_problem.outputs) {
+      weighted_values(weights, *m_problem.values, tokens, kept);
+      for (std::int64_t r = 0; r < m_rows; ++r) {
+        const float mass = sums[static_cast<std::size_t>(r)];
+        // Not times 1 / mass, which overflows for the smallest masses. Without mass, kept is 0.
+        const float divisor = mass > 0.0F ? mass : 1.0F;
+        const std::span<float> difference = m_loss.difference.matrix(slot).row(m_first + r);
+        for (std::size_t t = 0; t < difference.size(); ++t) {
+          difference[t] = full.row(r)[t] - kept.row(r)[t] / divisor;
+        }
       }
-      if (m_problem.norms.rows > 0) {
-        m_loss.kept_norm.at(selection, m_member, m_first + r) = ops.dot_indexed(
-            weights.row(r).data(), m_problem.norms.row(m_member).data(), tokens.data(), count);
-      }
+    }
+    if (m_problem.norms.rows > 0) {
+      simd().panel_sums_indexed(panel, m_problem.norms.row(m_member).data(), tokens.data(), count,
+                                sums.data());
+      std::copy_n(sums.begin(), m_rows, row_of(m_loss.kept_norm, selection));
     }
   }
 
   void keep_all(std::int64_t selection, std::int64_t slot) {
-    for (std::int64_t r = 0; r < m_rows; ++r) {
+    std::fill_n(row_of(m_loss.retained_mass, selection), m_rows, 1.0F);
+    std::copy_n(row_of(m_loss.total_norm, 0), m_rows, row_of(m_loss.kept_norm, selection));
+    for (std::int64_t r = 0; r < m_rows && m_problem.outputs; ++r) {
       const std::span<float> difference = m_loss.difference.matrix(slot).row(m_first + r);
       std::fill(difference.begin(), difference.end(), 0.0F);
-      m_loss.retained_mass.at(selection, m_member, m_first + r) = 1.0F;
-      m_loss.kept_norm.at(selection, m_member, m_first + r) =
-          m_loss.total_norm.at(0, m_member, m_first + r);
     }
+  }
+
+  /// Where this task's rows of a tensor [.., G, R] begin.
+  [[nodiscard]] float* row_of(Tensor3& tensor, std::int64_t selection) const {
+    return tensor.matrix(selection).row(m_member).data() + m_first;
   }
 
   const HeadLossProblem& m_problem;
@@ -105,8 +135,8 @@ void eviction_loss(const HeadLossProblem& problem, HeadLoss& loss) {
   const auto queries = static_cast<std::int64_t>(problem.positions.size());
   const std::int64_t members = queries == 0 ? 0 : problem.queries.rows / queries;
   const std::int64_t d = problem.values->head_dim();
-  loss.output.resize(members, queries, d);
-  loss.difference.resize(problem.selections * members, queries, d);
+  loss.output.resize(problem.outputs ? members : 0, queries, d);
+  loss.difference.resize(problem.outputs ? problem.selections * members : 0, queries, d);
   loss.retained_mass.resize(problem.selections, members, queries);
   loss.total_norm.resize(1, members, queries);
   loss.kept_norm.resize(problem.selections, members, queries);

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <tuple>
 
 #include "kvsieve/sim/backends.h"
 #include "kvsieve/traces/error.h"
@@ -124,6 +126,24 @@ void check_method(const EvictionMethod& method) {
   }
 }
 
+/// What a selection depends on, within a layer.
+struct SelectionKey {
+  std::size_t stages = 0;
+  std::int64_t window = 0;
+  std::int64_t sinks = 0;
+  std::int64_t budget = 0;
+  bool two_stage = false;
+  std::optional<kernels::AllocationOptions> allocation;
+
+  [[nodiscard]] auto tied() const {
+    const kernels::AllocationOptions options = allocation.value_or(kernels::AllocationOptions{});
+    return std::tuple(stages, window, sinks, budget, two_stage, allocation.has_value(),
+                      options.alpha.units, options.alpha.scale, options.mode,
+                      options.protected_tokens);
+  }
+  bool operator<(const SelectionKey& other) const { return tied() < other.tied(); }
+};
+
 bool is_finite(const SelectionLoss& loss) {
   return std::all_of(loss.queries.begin(), loss.queries.end(), [](const QueryLoss& query) {
     return std::isfinite(query.output_l1) && std::isfinite(query.l1_loss) &&
@@ -160,7 +180,9 @@ class EvictionReplay {
         m_options(options),
         m_indices(captured_indices(trace, options.layers)),
         m_phases(trace.header().model.head_dim, trace.header().total_tokens()),
-        m_engine(make_eviction_engine(options.backend)) {
+        m_engine(make_eviction_engine(options.backend)),
+        m_projected(options.losses == Losses::kProjected),
+        m_bound(options.bound && m_projected) {
     for (const EvictionPlan& plan : plans) {
       check_method(plan.method);
       m_stages_of.push_back(intern(m_stages, ScoreStages(plan.method)));
@@ -215,7 +237,8 @@ class EvictionReplay {
     EvictionResult result;
     result.plan = plan;
     result.method_name = plan.method.name;
-    result.bound = m_options.bound;
+    result.losses = m_options.losses;
+    result.bound = m_bound;
     result.backend = m_options.backend;
     result.queries_used = queries_needed(m_trace, ScoreStages(plan.method));
     result.budget_tokens = plan.budget.tokens_per_head(header, plan.method.granularity);
@@ -255,50 +278,85 @@ class EvictionReplay {
                                         [](float score) { return std::isfinite(score); }));
     }
     std::optional<ValueNorms> norms;
-    if (m_options.bound || m_two_stage) {
+    if (m_bound || m_two_stage) {
       norms = layer_value_norms(header, *m_engine);
     }
+    const LayerSelections chosen = select(layer, scores, norms ? &*norms : nullptr);
+    const ValueNorms* bound_norms = m_bound ? &*norms : nullptr;
+    const auto measure = [&](std::int64_t first, std::int64_t count) {
+      std::vector<SelectionLoss> losses = measure_layer(m_trace, chosen.selections, bound_norms,
+                                                        m_projected, first, count, *m_engine);
+      require_finite(layer, std::all_of(losses.begin(), losses.end(), is_finite));
+      return losses;
+    };
+    const std::int64_t observed = m_options.detail == EvictionDetail::kFull
+                                      ? std::min(max_window(), m_trace.prompt_queries())
+                                      : 0;
+    const std::vector<SelectionLoss> losses =
+        measure(m_trace.prompt_queries() - observed, observed);
+    const std::vector<SelectionLoss> decode_losses =
+        measure(m_trace.prompt_queries(), header.decode_tokens);
+    for (std::size_t p = 0; p < m_plans.size(); ++p) {
+      const std::size_t own = chosen.own[p];
+      const std::size_t uniform = chosen.uniform[p];
+      m_totals[p].own += count_kept(chosen.selections[own]);
+      m_totals[p].uniform += count_kept(chosen.selections[uniform]);
+      m_results[p].layers.push_back(
+          make_layer(layer.layer, m_plans[p].method, chosen.selections[own], decode_losses[own],
+                     decode_losses[uniform], losses[own], losses[uniform]));
+    }
+  }
+
+  /// What all plans and their uniform twins keep of a layer.
+  struct LayerSelections {
     std::vector<Selection> selections;
-    std::vector<std::size_t> own(m_plans.size());
-    std::vector<std::size_t> uniform(m_plans.size());
+    std::vector<std::size_t> own;      // of each plan
+    std::vector<std::size_t> uniform;  // of its twin
+  };
+
+  [[nodiscard]] LayerSelections select(const traces::TraceLayer& layer,
+                                       const std::vector<UnitScores>& scores,
+                                       const ValueNorms* norms) {
+    const traces::TraceHeader& header = m_trace.header();
+    LayerSelections chosen;
+    std::map<SelectionKey, std::size_t> known;
+    std::map<std::int64_t, std::vector<float>> means;  // value norms of units, by their number
+    std::vector<kernels::SelectionRequest> requests;
     for (std::size_t p = 0; p < m_plans.size(); ++p) {
       const EvictionMethod& method = m_plans[p].method;
       const UnitScores& unit_scores = scores[m_stages_of[p]];
       const BudgetSplit split =
           split_budget(header.prompt_tokens, m_results[p].budget_tokens, method);
-      std::vector<float> means;
       kernels::MatrixView<const float> norm_rows;
       if (method.two_stage) {
-        means = unit_norms(*norms, unit_scores.units);
-        norm_rows = {means.data(), unit_scores.units, norms->tokens};
+        std::vector<float>& rows = means[unit_scores.units];
+        if (rows.empty()) {
+          rows = unit_norms(*norms, unit_scores.units);
+        }
+        norm_rows = {rows.data(), unit_scores.units, norms->tokens};
       }
-      const auto select = [&](std::int64_t tokens, bool adaptive) {
-        return intern(selections, Selection{method.granularity,
-                                            m_engine->select(selection_request(
-                                                unit_scores.view(), norm_rows, header.prompt_tokens,
-                                                split, tokens, method, adaptive))});
+      const auto add = [&](std::int64_t tokens, bool adaptive) {
+        const kernels::SelectionRequest request = selection_request(
+            unit_scores.view(), norm_rows, header.prompt_tokens, split, tokens, method, adaptive);
+        const auto [found, is_new] =
+            known.try_emplace({m_stages_of[p], request.window, request.sinks, request.budget,
+                               request.two_stage, request.allocation},
+                              requests.size());
+        if (is_new) {
+          requests.push_back(request);
+          chosen.selections.push_back({method.granularity, {}});
+        }
+        return found->second;
       };
-      own[p] = select(layer_budget(header.model, layer.layer, split, method.layer_rule),
-                      method.adaptive);
-      uniform[p] = select(split.free, false);
-      m_totals[p].own += count_kept(selections[own[p]]);
-      m_totals[p].uniform += count_kept(selections[uniform[p]]);
+      chosen.own.push_back(
+          add(layer_budget(header.model, layer.layer, split, method.layer_rule), method.adaptive));
+      chosen.uniform.push_back(add(split.free, false));
     }
-    const std::int64_t observed = std::min(max_window(), m_trace.prompt_queries());
-    const std::int64_t first = m_trace.prompt_queries() - observed;
-    const ValueNorms* bound_norms = m_options.bound ? &*norms : nullptr;
-    const std::vector<SelectionLoss> losses =
-        measure_layer(m_trace, selections, bound_norms, first, observed, *m_engine);
-    const std::vector<SelectionLoss> decode_losses =
-        measure_layer(m_trace, selections, bound_norms, m_trace.prompt_queries(),
-                      header.decode_tokens, *m_engine);
-    require_finite(layer, std::all_of(losses.begin(), losses.end(), is_finite) &&
-                              std::all_of(decode_losses.begin(), decode_losses.end(), is_finite));
-    for (std::size_t p = 0; p < m_plans.size(); ++p) {
-      m_results[p].layers.push_back(make_layer(layer.layer, m_plans[p].method, selections[own[p]],
-                                               decode_losses[own[p]], decode_losses[uniform[p]],
-                                               losses[own[p]], losses[uniform[p]]));
+    std::vector<kernels::KeptTokens> kept = m_engine->select(requests);
+    for (std::size_t s = 0; s < kept.size(); ++s) {
+      chosen.selections[s].kept = std::move(kept[s]);
     }
+    return chosen;
   }
 
   /// One value that is not finite would turn every figure of the layer into NaN.
@@ -330,19 +388,24 @@ class EvictionReplay {
     for (std::size_t unit = 0; unit < selection.kept.size(); ++unit) {
       HeadEviction head;
       head.head = static_cast<std::int64_t>(unit);
-      head.kept = selection.kept[unit];
-      head.budget = static_cast<std::int64_t>(head.kept.size());
+      const std::vector<std::int32_t>& kept = selection.kept[unit];
+      head.budget = static_cast<std::int64_t>(kept.size());
       head.evicted_mass = decode.units[unit].evicted_mass;
       head.l1_loss = decode.units[unit].l1_loss;
       if (const auto& needle = m_trace.header().needle) {
-        head.needle_kept = std::count_if(head.kept.begin(), head.kept.end(), [&](std::int32_t j) {
+        head.needle_kept = std::count_if(kept.begin(), kept.end(), [&](std::int32_t j) {
           return j >= needle->begin && j < needle->end;
         });
+      }
+      if (m_options.detail == EvictionDetail::kFull) {
+        head.kept = kept;
       }
       layer.budget_total += head.budget;
       layer.heads.push_back(std::move(head));
     }
-    layer.queries = decode.queries;
+    if (m_options.detail == EvictionDetail::kFull) {
+      layer.queries = decode.queries;
+    }
     if (!decode.queries.empty()) {
       layer.decode = mean_figures(decode.queries);
       layer.uniform = mean_figures(uniform.queries);
@@ -364,6 +427,8 @@ class EvictionReplay {
   std::vector<std::size_t> m_indices;
   PhaseCache m_phases;
   std::unique_ptr<kernels::EvictionEngine> m_engine;
+  bool m_projected;
+  bool m_bound;
   std::vector<ScoreStages> m_stages;
   std::vector<std::size_t> m_stages_of;  // plan -> index into m_stages
   bool m_two_stage = false;
@@ -372,6 +437,20 @@ class EvictionReplay {
 };
 
 }  // namespace
+
+std::string_view name_of(Losses losses) noexcept {
+  return losses == Losses::kMass ? "mass" : "projected";
+}
+
+Losses losses_from_name(std::string_view name) {
+  for (const Losses losses : {Losses::kMass, Losses::kProjected}) {
+    if (name == name_of(losses)) {
+      return losses;
+    }
+  }
+  throw Error(ErrorKind::kUsage,
+              fmt::format("losses '{}' are unknown, supported: mass, projected", name));
+}
 
 std::vector<std::size_t> captured_indices(const traces::Trace& trace,
                                           std::span<const std::int64_t> layers) {

@@ -1,5 +1,7 @@
 #include "replay/layer_loss.h"
 
+#include <tbb/parallel_for.h>
+
 #include <algorithm>
 
 #include "kvsieve/kernels/eviction_loss.h"
@@ -9,6 +11,10 @@ namespace {
 
 // Queries measured together: bounds the [queries, D] sums whatever the number of decode steps.
 constexpr std::int64_t kQueriesPerChunk = 256;
+// Sums of so many bytes are measured together, of several selections: attention is computed again
+// for the others.
+constexpr std::int64_t kBytesPerChunk = std::int64_t{256} << 20U;
+constexpr std::int64_t kFewestSelections = 8;
 
 /// Turns the loss terms of a chunk of queries into figures.
 class ChunkFigures {
@@ -29,8 +35,10 @@ class ChunkFigures {
     for (std::size_t r = 0; r < m_positions.size(); ++r) {
       QueryLoss& query = loss.queries.emplace_back();
       query.position = m_positions[r];
-      query.output_l1 = m_terms.output_l1[r];
-      query.l1_loss = m_terms.layer_l1[s][r];
+      if (!m_terms.layer_l1.empty()) {
+        query.output_l1 = m_terms.output_l1[r];
+        query.l1_loss = m_terms.layer_l1[s][r];
+      }
     }
     const std::int64_t members = granularity == Granularity::kKvHead ? m_model.group() : 1;
     for (std::int64_t head = 0; head < m_model.q_heads; ++head) {
@@ -40,7 +48,7 @@ class ChunkFigures {
     for (std::size_t r = 0; r < m_positions.size(); ++r) {
       loss.queries[base + r].evicted_mass /= static_cast<double>(m_model.q_heads);
     }
-    for (std::size_t unit = 0; unit < loss.units.size(); ++unit) {
+    for (std::size_t unit = 0; unit < loss.units.size() && !m_terms.unit_l1.empty(); ++unit) {
       for (std::size_t r = 0; r < m_positions.size(); ++r) {
         loss.units[unit].l1_loss += m_terms.unit_l1[s][unit * m_positions.size() + r];
       }
@@ -90,28 +98,40 @@ ValueNorms layer_value_norms(const traces::TraceHeader& header, kernels::Evictio
 
 std::vector<SelectionLoss> measure_layer(const traces::Trace& trace,
                                          std::span<const Selection> selections,
-                                         const ValueNorms* norms, std::int64_t first_query,
-                                         std::int64_t count, kernels::EvictionEngine& engine) {
+                                         const ValueNorms* norms, bool projected,
+                                         std::int64_t first_query, std::int64_t count,
+                                         kernels::EvictionEngine& engine) {
+  const traces::ModelShape& model = trace.header().model;
   std::vector<SelectionLoss> losses(selections.size());
   std::vector<const kernels::KeptTokens*> kept;
   for (std::size_t s = 0; s < selections.size(); ++s) {
     losses[s].units.resize(selections[s].kept.size());
+    losses[s].queries.reserve(static_cast<std::size_t>(count));
     kept.push_back(&selections[s].kept);
   }
+  const std::int64_t bytes = std::min(count, kQueriesPerChunk) *
+                             std::max(model.width, model.q_heads * 2) *
+                             static_cast<std::int64_t>(sizeof(float));
+  const auto at_once = static_cast<std::size_t>(
+      std::max(kFewestSelections, kBytesPerChunk / std::max<std::int64_t>(1, bytes)));
   for (std::int64_t first = 0; first < count; first += kQueriesPerChunk) {
     const kernels::QueryRange range{first_query + first, std::min(kQueriesPerChunk, count - first)};
-    kernels::LossRequest request{range, kept, {}};
-    if (norms != nullptr) {
-      request.norms = norms->rows(0, norms->heads);
-    }
-    const kernels::LossTerms terms = engine.losses(request);
-    const ChunkFigures figures(
-        trace.header().model, norms,
-        trace.query_positions().subspan(static_cast<std::size_t>(range.first),
-                                        static_cast<std::size_t>(range.count)),
-        terms);
-    for (std::size_t s = 0; s < selections.size(); ++s) {
-      figures.add(static_cast<std::int64_t>(s), selections[s].granularity, losses[s]);
+    for (std::size_t begin = 0; begin < selections.size(); begin += at_once) {
+      const std::size_t some = std::min(at_once, selections.size() - begin);
+      kernels::LossRequest request{range, std::span(kept).subspan(begin, some), {}, projected};
+      if (norms != nullptr) {
+        request.norms = norms->rows(0, norms->heads);
+      }
+      const kernels::LossTerms terms = engine.losses(request);
+      const ChunkFigures figures(
+          model, norms,
+          trace.query_positions().subspan(static_cast<std::size_t>(range.first),
+                                          static_cast<std::size_t>(range.count)),
+          terms);
+      tbb::parallel_for(std::size_t{0}, some, [&](std::size_t s) {
+        figures.add(static_cast<std::int64_t>(s), selections[begin + s].granularity,
+                    losses[begin + s]);
+      });
     }
   }
   for (SelectionLoss& loss : losses) {

@@ -15,8 +15,6 @@ namespace kvsieve::sim {
 struct Selection {
   Granularity granularity = Granularity::kKvHead;
   kernels::KeptTokens kept;  ///< a list a unit; decoded tokens are added to each
-
-  bool operator==(const Selection&) const = default;
 };
 
 /// ||V_j W_O||_1 of every query head and token, [Hq, T].
@@ -47,10 +45,11 @@ struct SelectionLoss {
 };
 
 /// Losses of every selection on the captured queries [first_query, first_query + count) of the
-/// engine's present layer. `norms` may be null: the bounds are then zero.
+/// engine's present layer. `norms` may be null: the bounds are then zero; so are the L1 terms
+/// unless `projected`.
 [[nodiscard]] std::vector<SelectionLoss> measure_layer(const traces::Trace& trace,
                                                        std::span<const Selection> selections,
-                                                       const ValueNorms* norms,
+                                                       const ValueNorms* norms, bool projected,
                                                        std::int64_t first_query, std::int64_t count,
                                                        kernels::EvictionEngine& engine);
 

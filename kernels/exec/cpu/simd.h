@@ -79,8 +79,16 @@ struct SimdOps {
                        std::int64_t count);
   /// sum of a[index[i]], i < count.
   float (*sum_indexed)(const float* a, const std::int32_t* index, std::int64_t count);
+  /// sums[c] = sum of panel[index[i]][c], i < count, for the 16 columns of panel [n][16]; each as
+  /// sum_indexed adds, or with factors [n] as dot_indexed adds panel[.][c] * factors. `factors` may
+  /// be null.
+  void (*panel_sums_indexed)(const float* panel, const float* factors, const std::int32_t* index,
+                             std::int64_t count, float* sums);
   /// sum of |a[i]|, i < n.
   float (*abs_sum)(const float* a, std::int64_t n);
+  /// sums[r] = sum of |x[r, i]|, i < n ascending, for `rows` rows (row stride ld), in fp64.
+  void (*abs_sum_rows)(const float* x, std::int64_t ld, std::int64_t rows, std::int64_t n,
+                       double* sums);
   /// y[i] += factor * x[i], i < n.
   void (*axpy)(float factor, const float* x, float* y, std::int64_t n);
   /// y[i] = the larger of y[i] and x[i], i < n.

@@ -76,6 +76,7 @@ struct LossRequest {
   /// Per selection the kept prompt tokens of Hkv or Hq units; decoded tokens are always kept.
   std::span<const KeptTokens* const> selections;
   MatrixView<const float> norms;  ///< [Hq, T] value norms, or rows = 0 to leave theta's terms out
+  bool projected = true;  ///< false leaves out everything that goes through V and W_O: the l1 terms
 };
 
 /// What evictions do to R queries. S selections, units as the selection has them.
@@ -83,6 +84,7 @@ struct LossTerms {
   Tensor3 retained_mass;                      ///< [S, Hq, R] F
   Tensor3 kept_norm;                          ///< [S, Hq, R] K = sum over kept j of A_j norm_j
   Tensor3 total_norm;                         ///< [1, Hq, R] T = sum over j of A_j norm_j
+  // Empty unless projected:
   std::vector<std::vector<double>> unit_l1;   ///< S x [units, R] of ||(o - o^) W_O||_1
   std::vector<std::vector<double>> layer_l1;  ///< S x [R] ||y - y^||_1
   std::vector<double> output_l1;              ///< [R] ||y||_1
@@ -104,14 +106,15 @@ class EvictionEngine {
   /// prompt tokens that a query sees.
   virtual void score(std::span<const ScoreRequest> requests) = 0;
 
-  /// Allocates budgets and selects tokens (algorithm 1; algorithm 2, steps 6 to 9).
-  /// Throws Error(kBadInput) naming a score that is not finite.
-  [[nodiscard]] virtual KeptTokens select(const SelectionRequest& request) = 0;
+  /// Allocates budgets and selects tokens (algorithm 1; algorithm 2, steps 6 to 9), for every
+  /// request on its own. Throws Error(kBadInput) naming a score that is not finite.
+  [[nodiscard]] virtual std::vector<KeptTokens> select(
+      std::span<const SelectionRequest> requests) = 0;
 
   /// norms [Hq, T] of ||V_j W_O||_1.
   virtual void value_norms(MatrixView<float> norms) = 0;
 
-  /// Attention of the queries with and without the evicted tokens, through W_O.
+  /// Attention of the queries with and without the evicted tokens, through W_O if so wanted.
   [[nodiscard]] virtual LossTerms losses(const LossRequest& request) = 0;
 };
 

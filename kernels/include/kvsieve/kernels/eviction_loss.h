@@ -53,6 +53,7 @@ struct HeadLossProblem {
   std::int64_t selections = 0;  ///< S
   /// [G, T] value norms ||V_j W_g||_1, or rows = 0 to leave theta's terms out.
   MatrixView<const float> norms;
+  bool outputs = true;  ///< false leaves `output` and `difference` empty: masses and norms alone
 };
 
 /// Per query row of a KV head. All tensors are indexed [.., g, r] with member g and query r.

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kvsieve/kernels/backend.h"
@@ -24,10 +25,25 @@ struct EvictionPlan {
   Budget budget;
 };
 
-/// What to measure besides losses.
+/// Which losses to measure.
+enum class Losses {
+  kProjected,  ///< evicted masses, and the L1 loss through V W_O
+  kMass,       ///< evicted masses alone, which need neither V nor W_O; there are no bounds then
+};
+
+/// How much of a replay its result holds.
+enum class EvictionDetail {
+  kFull,
+  /// Without kept tokens, losses by query and losses on the observation window.
+  kSummary,
+};
+
+/// What to measure.
 struct EvictionOptions {
   std::vector<std::int64_t> layers;  ///< model layer indices; empty means all captured ones
-  bool bound = true;                 ///< eps and the tighter bounds, which cost a pass over V W_O
+  Losses losses = Losses::kProjected;
+  bool bound = true;  ///< eps and the tighter bounds, which cost a pass over V W_O
+  EvictionDetail detail = EvictionDetail::kFull;
   kernels::Backend backend = kernels::Backend::kCpu;
 };
 
@@ -42,7 +58,7 @@ struct LossBounds {
 struct QueryLoss {
   std::int64_t position = 0;
   double evicted_mass = 0.0;  ///< mean over query heads of 1 - F
-  double l1_loss = 0.0;       ///< ||y - y^||_1
+  double l1_loss = 0.0;       ///< ||y - y^||_1; zero for Losses::kMass, wherever it stands
   double output_l1 = 0.0;     ///< ||y||_1
   LossBounds bounds;          ///< zero when not asked for
 };
@@ -81,7 +97,7 @@ struct LayerEviction {
 /// Sums over layers relative to equal budgets at the same total.
 struct RatioToUniform {
   std::optional<double> evicted_mass;  ///< absent if uniform loses nothing
-  std::optional<double> l1_loss;
+  std::optional<double> l1_loss;       ///< likewise, and for Losses::kMass
   std::int64_t layers_improved_mass = 0;
   std::int64_t layers_improved_l1 = 0;
   std::int64_t layers = 0;
@@ -103,17 +119,25 @@ struct EvictionResult {
   std::int64_t budget_tokens = 0;  ///< tokens a head that the budget means on this trace
   kernels::Backend backend = kernels::Backend::kCpu;
   std::int64_t queries_used = 0;  ///< prompt queries behind the scores
+  Losses losses = Losses::kProjected;
   bool bound = false;
   std::vector<LayerEviction> layers;
   EvictionSummary summary;
   std::vector<std::string> warnings;
 };
 
-/// Replays every plan on `trace`. Attention is computed once a layer and shared by all plans and
-/// their uniform twins. Memory is bounded by one KV head plus the results. Results do not depend on
-/// the number of threads. Throws Error(kUsage) for a layer that was not captured or parameters that
-/// the trace cannot serve (window larger than the captured prompt queries), or a shape that the
-/// backend has no kernel for; Error(kMissingCapability) if the backend cannot run here.
+/// mass, projected.
+[[nodiscard]] std::string_view name_of(Losses losses) noexcept;
+/// Inverse of name_of. Throws Error(kUsage) listing the names.
+[[nodiscard]] Losses losses_from_name(std::string_view name);
+
+/// Replays every plan on `trace`. Attention, the order of scores and the losses of equal selections
+/// are computed once a layer and shared by all plans and their uniform twins. Memory is bounded by
+/// one KV head, a layer's outputs of some hundred plans, and the results. A plan's result depends
+/// neither on the other plans nor on the number of threads. Throws Error(kUsage) for a layer that
+/// was not captured or parameters that the trace cannot serve (window larger than the captured
+/// prompt queries), or a shape that the backend has no kernel for; Error(kMissingCapability) if the
+/// backend cannot run here.
 [[nodiscard]] std::vector<EvictionResult> replay_eviction(const traces::Trace& trace,
                                                           std::span<const EvictionPlan> plans,
                                                           const EvictionOptions& options,
