@@ -14,7 +14,7 @@ namespace kvsieve::cli {
 namespace {
 
 /// Options of `run` that say where or how a replay is computed, which no row depends on.
-constexpr std::array<std::string_view, 4> kNotVaried{"backend", "latency", "no-cost", "layers"};
+constexpr std::array<std::string_view, 3> kNotVaried{"backend", "latency", "no-cost"};
 
 bool is_shape(std::string_view option) {
   return option == "context" || option == "batch";
