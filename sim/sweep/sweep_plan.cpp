@@ -14,6 +14,7 @@
 #include "kvsieve/sim/expression.h"
 #include "kvsieve/traces/error.h"
 #include "kvsieve/traces/json_fields.h"
+#include "kvsieve/traces/nearest.h"
 #include "sweep/quantity.h"
 
 namespace kvsieve::sim {
@@ -135,6 +136,10 @@ class Product {
 
 /// A number as an option takes it.
 std::string option_text(double value) {
+  constexpr double kWhole = 0x1p53;
+  if (std::abs(value) < kWhole && value == std::trunc(value)) {
+    return fmt::format("{}", static_cast<std::int64_t>(value));
+  }
   std::string text = fmt::format("{:.9f}", value);
   text.resize(text.find_last_not_of('0') + 1);
   if (text.ends_with('.')) {
@@ -176,18 +181,19 @@ class PointBuilder {
     }
     if (!definition.where.empty()) {
       m_where.emplace(definition.where);
-      require_known(m_where->names(), known, "where");
+      const std::vector<std::string> names = m_where->names();
+      require_known(names, known, "where");
+      m_where_derives = std::any_of(
+          m_derivations.begin(), m_derivations.end(), [&](const Derivation& derivation) {
+            return std::find(names.begin(), names.end(), derivation.name) != names.end();
+          });
       // Each value is read once, not at each of the points that have it.
       for (const SweepAxis& axis : m_axes) {
         std::vector<ExpressionValue>& values = m_values.emplace_back();
         std::transform(axis.values.begin(), axis.values.end(), std::back_inserter(values),
                        [](const std::string& text) { return value_of(text); });
       }
-      m_where_derives = std::any_of(
-          m_derivations.begin(), m_derivations.end(), [&](const Derivation& derivation) {
-            const std::vector<std::string> names = m_where->names();
-            return std::find(names.begin(), names.end(), derivation.name) != names.end();
-          });
+      // Throws if it is no condition, even where there is no point to judge.
       static_cast<void>(m_where->holds([](std::string_view) { return std::nullopt; }));
     }
   }
@@ -232,11 +238,19 @@ class PointBuilder {
         throw Error(ErrorKind::kUsage,
                     fmt::format("{}: '{}' is no option of the sweep, it has {}", where,
                                 printable(name), known.empty() ? "none" : shown(known)),
-                    name.find('-') == std::string::npos
-                        ? "text is written in single quotes"
-                        : "text is written in single quotes, a difference with spaces around '-'");
+                    hint_for(name, known));
       }
     }
+  }
+
+  static std::string hint_for(const std::string& name, const std::vector<std::string>& known) {
+    const std::string before = name.substr(0, name.find('-'));
+    if (before != name && std::find(known.begin(), known.end(), before) != known.end()) {
+      return "a difference is written with spaces around its '-'";
+    }
+    const std::string near = traces::nearest(name, known);
+    return near.empty() ? "text is written in single quotes"
+                        : fmt::format("did you mean {}?", printable(near));
   }
 
   static std::string shown(const std::vector<std::string>& names) {
@@ -377,7 +391,10 @@ ordered_json canonical_point(const SweepPoint& point, const ordered_json& contex
   for (const auto& [name, value] : sorted) {
     options[name] = value;
   }
-  return {{"options", std::move(options)}, {"context", context}};
+  ordered_json canonical = ordered_json::object();
+  canonical["options"] = std::move(options);
+  canonical["context"] = context;
+  return canonical;
 }
 
 std::string point_key(const ordered_json& canonical) {

@@ -202,6 +202,21 @@ TEST(SweepPlan, RefusesWhatMakesNoSense) {
       static_cast<void>(sweep_points(definition));
     })) << item.message;
   }
+  const std::pair<const char*, const char*> hints[] = {
+      {"budgte < 1", "did you mean budget?"},
+      {"budget-16 < 1", "a difference is written with spaces around its '-'"},
+      {"method == ada-snapkv", "text is written in single quotes"},
+  };
+  for (const auto& [where, hint] : hints) {
+    SweepDefinition definition = plain;
+    definition.where = where;
+    try {
+      static_cast<void>(sweep_points(definition));
+      ADD_FAILURE() << where;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.hint(), hint);
+    }
+  }
   // A condition is judged even if there is no point that it could keep.
   EXPECT_TRUE(fails_with(ErrorKind::kUsage, "it has none", [] {
     SweepDefinition definition;
