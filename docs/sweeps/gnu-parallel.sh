@@ -14,5 +14,5 @@ mkdir -p "$OUT"
 
 # shellcheck disable=SC2086  # several words each
 seq 0 $((SHARDS - 1)) | parallel --will-cite --joblog "$OUT/jobs.log" ${PARALLEL_OPTIONS:-} \
-  kvsieve sweep ${TRACES:-} "$AXES" --shard "{}/$SHARDS" --store "$OUT/part-{}.db" --resume --threads 1 --quiet
+  set -f ";" kvsieve sweep ${TRACES:-} "$AXES" --shard "{}/$SHARDS" --store "$OUT/part-{}.db" --resume --threads 1 --quiet
 kvsieve sweep merge "$OUT"/part-*.db --store "$OUT/merged.db"

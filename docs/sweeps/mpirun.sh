@@ -12,6 +12,7 @@ RANKS=${RANKS:-4}
 OUT=${OUT:-$PWD/sweep-out}
 mkdir -p "$OUT"
 
+set -f  # brackets in axes are no patterns of file names
 # shellcheck disable=SC2086  # several words each
 mpirun -n "$RANKS" ${MPIRUN_OPTIONS:-} kvsieve sweep --mpi ${TRACES:-} $AXES \
   --store "$OUT/mpi.db" --resume --threads 1 --quiet
