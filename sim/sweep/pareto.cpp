@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <optional>
 
 #include "kvsieve/traces/error.h"
@@ -116,7 +117,7 @@ class Rows {
     return std::none_of(values.begin(), values.end(), [](double v) { return std::isnan(v); });
   }
 
-  /// Best first, objective by objective, then by number.
+  /// Better in the first objective in which they differ.
   [[nodiscard]] bool comes_before(std::int64_t a, std::int64_t b) const {
     const auto left = row(a);
     const auto right = row(b);
@@ -125,7 +126,7 @@ class Rows {
         return left[i] < right[i];
       }
     }
-    return a < b;
+    return false;
   }
 
   [[nodiscard]] bool dominates(std::int64_t a, std::int64_t b) const {
@@ -182,7 +183,7 @@ std::vector<std::int64_t> pareto_front(std::span<const double> values,
     }
   }
   // Beyond the first objective, rows stand by number.
-  std::stable_sort(front.begin(), front.end(), [&](std::int64_t a, std::int64_t b) {
+  std::sort(front.begin(), front.end(), [&](std::int64_t a, std::int64_t b) {
     return rows.row(a)[0] != rows.row(b)[0] ? rows.row(a)[0] < rows.row(b)[0] : a < b;
   });
   return front;
