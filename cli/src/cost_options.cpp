@@ -16,8 +16,9 @@ namespace {
 
 const std::vector<std::string> kEvictionOnly{"budget", "longest-over-mean"};
 const std::vector<std::string> kRetrievalOnly{
-    "top",          "sinks",     "window",     "placement", "schedule",     "codewords",
-    "packed-codes", "selection", "hot-buffer", "hit-rate",  "union-factor", "run-tokens"};
+    "top",      "sinks",        "window",       "placement", "fetch-path",
+    "schedule", "codewords",    "packed-codes", "selection", "hot-buffer",
+    "hit-rate", "union-factor", "run-tokens"};
 
 bool same_text(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
@@ -107,8 +108,10 @@ void add_cost_method_options(Arguments& arguments) {
       "window", po::value<std::int64_t>(), "newest tokens, which stay on the GPU")(
       "placement", po::value<std::string>(),
       "cpu-attention, fetch-dma, fetch-kernel or fetch-hot-buffer")(
-      "schedule", po::value<std::string>(),
-      "serial (as published) or overlapped (two micro-batches)")(
+      "fetch-path", po::value<std::string>(),
+      "how fetched rows reach the GPU: dma, batched-dma, kernel, zero-copy or cpu-gather; the "
+      "placement's own if not given")("schedule", po::value<std::string>(),
+                                      "serial (as published) or overlapped (two micro-batches)")(
       "codewords", po::value<std::int64_t>(), "C of code methods")(
       "packed-codes", po::bool_switch(), "12 bits a code rather than 16")(
       "selection", po::value<std::string>()->default_value("buckets"),
@@ -154,6 +157,13 @@ sim::CostMethod read_cost_method(const Arguments& arguments, const sim::ModelDim
   }
   if (arguments.has("placement")) {
     method.placement = kernels::placement_from_name(arguments.get<std::string>("placement"));
+  }
+  if (arguments.has("fetch-path")) {
+    if (method.placement == kernels::Placement::kCpuAttention) {
+      throw Error(ErrorKind::kUsage, "--fetch-path does not apply to the placement cpu-attention",
+                  "--placement fetch-dma, fetch-kernel or fetch-hot-buffer fetches rows");
+    }
+    method.fetch_path = sim::fetch_path_from_name(arguments.get<std::string>("fetch-path"));
   }
   if (arguments.has("schedule")) {
     method.schedule = kernels::schedule_from_name(arguments.get<std::string>("schedule"));

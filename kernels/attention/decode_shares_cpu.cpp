@@ -161,12 +161,13 @@ class Decode {
   /// What the passes over a block's keys and values prefetch. Values that lie apart come for the
   /// value pass, then the next keys. Adjacent ones come with their keys, half of a block's rows in
   /// each pass: the lines of a row are cheaper together. Those are asked for two blocks ahead and
-  /// again one block ahead: a core whose buffers for outstanding lines are taken drops prefetches.
+  /// again one block ahead: a core whose buffers for outstanding lines are taken may drop one.
+  /// Rows of a ragged cache follow each other and need no more than one.
   [[nodiscard]] std::pair<AheadRows, AheadRows> ahead(const Block& now, const Block& next,
                                                       const Block& later) const {
     if (!m_step.adjacent_values) {
-      return {{now.values.data(), nullptr, now.count, m_row_bytes},
-              {next.keys.data(), nullptr, next.count, m_row_bytes}};
+      return {{now.values.data(), now.values.data(), now.count, m_row_bytes},
+              {next.keys.data(), next.keys.data(), next.count, m_row_bytes}};
     }
     const std::int64_t half = next.count / 2;
     return {

@@ -39,7 +39,7 @@ enum class RowType { kF16, kBF16, kF32 };
 /// queue of outstanding lines and stop it.
 struct AheadRows {
   const void* const* rows = nullptr;
-  const void* const* later = nullptr;  ///< as many rows to ask for already, or null
+  const void* const* later = nullptr;  ///< [count] prefetched with them, for a later block
   std::int64_t count = 0;
   std::int64_t bytes = 0;  ///< of each row
 };
