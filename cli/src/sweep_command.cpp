@@ -183,7 +183,7 @@ SweepCommand::SweepCommand(const std::vector<std::string>& words)
       "mpi", po::bool_switch(), "spread the points over the ranks of mpirun or srun")(
       "threads", po::value(&threads)->default_value(0), "CPU threads; 0 uses every core")(
       "force", po::bool_switch(&force),
-      "resume a store of other inputs or another version, or replace one")(
+      "go on with a store of other inputs or another version")(
       "quiet,q", po::bool_switch(&quiet), "no progress");
   add_result_options(arguments, format);
   arguments.positional("trace", -1);

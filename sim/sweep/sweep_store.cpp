@@ -1,393 +1,327 @@
 #include "kvsieve/sim/sweep_store.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sqlite3.h>
-#include <sys/file.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
+#include <tuple>
 #include <utility>
 
+#include "json_difference.h"
 #include "kvsieve/traces/error.h"
+#include "kvsieve/traces/json_fields.h"
+#include "sqlite_database.h"
+#include "writer_lock.h"
 
 namespace kvsieve::sim {
 namespace {
 
-constexpr std::int32_t kApplicationId = 0x4b565357;  // "KVSW"
-constexpr std::int32_t kSchemaVersion = 1;
-/// How long a reader waits for a writer's commit.
-constexpr int kBusyMs = 10'000;
+constexpr std::int64_t kApplicationId = 0x4b565357;  // "KVSW"
+constexpr std::int64_t kSchemaVersion = 1;
 
-constexpr const char* kSchema =
-    "CREATE TABLE sweep(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE rows(key TEXT PRIMARY KEY, number INTEGER NOT NULL, options TEXT NOT NULL,"
-    " metrics TEXT, error TEXT) WITHOUT ROWID;"
-    "CREATE INDEX rows_by_number ON rows(number);";
+// docs/file-formats.md describes these to readers from other programs.
+constexpr const char* kSchema = R"(
+  CREATE TABLE sweep(
+    tool_version TEXT NOT NULL,
+    isa TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    inputs TEXT NOT NULL,
+    points INTEGER NOT NULL,
+    mixed INTEGER NOT NULL);
+  CREATE TABLE rows(
+    number INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    options TEXT NOT NULL,
+    metrics TEXT,
+    error TEXT,
+    UNIQUE(number, key));
+  CREATE INDEX failed_rows ON rows(number) WHERE error IS NOT NULL;
+)";
 
-[[noreturn]] void fail(const std::filesystem::path& path, const std::string& what,
-                       const std::string& hint = {}) {
-  throw Error(ErrorKind::kBadInput, fmt::format("{}: {}", path.string(), what), hint);
-}
+// Within one sweep a point's number finds its row, and rows in the order of their numbers touch few
+// pages. Numbers of different sweeps have nothing to do with each other, so a store that mixes them
+// looks keys up.
+constexpr const char* kKeyIndex = "CREATE INDEX IF NOT EXISTS row_keys ON rows(key)";
+constexpr const char* kFindByNumber =
+    "SELECT rowid, number, key, options, metrics, error FROM rows WHERE number = ?1 AND key = ?2";
+constexpr const char* kFindByKey =
+    "SELECT rowid, number, key, options, metrics, error FROM rows WHERE key = ?2";
+constexpr const char* kInsert =
+    "INSERT INTO rows(number, key, options, metrics, error) VALUES(?1, ?2, ?3, ?4, ?5)";
+constexpr const char* kReplace =
+    "UPDATE rows SET number = ?1, key = ?2, options = ?3, metrics = ?4, error = ?5 "
+    "WHERE rowid = ?6";
 
-/// What people should know of an error of SQLite's.
-[[noreturn]] void fail(const std::filesystem::path& path, int code, sqlite3* database) {
-  switch (code & 0xff) {
-    case SQLITE_FULL:
-      fail(path, "the disk is full; finished points are stored", "--resume goes on");
-    case SQLITE_READONLY:
-    case SQLITE_PERM:
-      fail(path, "cannot be written");
-    case SQLITE_CANTOPEN:
-      fail(path, "cannot be opened", "is its folder there, and may it be written?");
-    case SQLITE_NOTADB:
-      fail(path, "is no sweep store");
-    case SQLITE_CORRUPT:
-      fail(path, "is damaged");
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      fail(path, "is in use by another process");
-    case SQLITE_IOERR:
-      // Where a limit on file sizes or a quota ends, the system says so.
-      fail(path, fmt::format("cannot be read or written ({}); finished points are stored",
-                             sqlite3_errmsg(database)));
-    default:
-      fail(path, sqlite3_errmsg(database));
+// A page of rows is read at a time, so that a slow visitor never keeps the writer waiting.
+constexpr std::int64_t kPageRows = 2000;
+constexpr const char* kPage =
+    "SELECT number, key, options, metrics, error FROM rows WHERE (number, key) > (?1, ?2) "
+    "ORDER BY number, key LIMIT ?3";
+
+void require_regular_file(const std::filesystem::path& path) {
+  std::error_code unreadable;  // whatever it is, opening the file reports it
+  const std::filesystem::file_status existing = std::filesystem::status(path, unreadable);
+  if (std::filesystem::exists(existing) && !std::filesystem::is_regular_file(existing)) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("{}: is not a sweep store, it is no regular file", path.string()));
   }
 }
 
-std::string text_at(sqlite3_stmt* statement, int column) {
-  const unsigned char* text = sqlite3_column_text(statement, column);
-  const int bytes = sqlite3_column_bytes(statement, column);
-  return text == nullptr
-             ? std::string()
-             : std::string(reinterpret_cast<const char*>(text), static_cast<std::size_t>(bytes));
+void require_writable_folder(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  if (::access(folder.c_str(), W_OK) != 0) {
+    throw Error(ErrorKind::kBadInput, fmt::format("{}: its folder cannot be written ({})",
+                                                  path.string(), std::strerror(errno)));
+  }
 }
 
-/// The differences between two sweeps, in words; empty if there are none.
-std::string difference(const SweepIdentity& there, const SweepIdentity& wanted) {
+SweepRow row_of(SqliteStatement& statement, int first_column) {
+  const auto text = [&](int column) { return std::string(statement.text(first_column + column)); };
+  return {statement.integer(first_column), text(1), text(2), text(3), text(4)};
+}
+
+/// What differs between two sweeps; empty if they are the same.
+std::string identity_difference(const SweepIdentity& there, const SweepIdentity& here) {
   std::string text;
-  const auto add = [&](const std::string& what) { text += (text.empty() ? "" : "; ") + what; };
-  if (there.definition != wanted.definition) {
-    add("it is of another sweep: " + there.definition);
-  }
-  if (there.inputs != wanted.inputs) {
-    add("its traces or profiles have other contents: " + there.inputs);
-  }
-  if (there.tool_version != wanted.tool_version) {
-    add(fmt::format("it was written by version {}, this is {}", there.tool_version,
-                    wanted.tool_version));
-  }
-  if (there.isa != wanted.isa) {
-    add(fmt::format("it was computed with {}, this machine has {}", there.isa, wanted.isa));
-  }
+  const auto add = [&](const std::string& difference) {
+    text += (text.empty() || difference.empty() ? "" : "; ") + difference;
+  };
+  const auto add_if = [&](const char* name, const std::string& first, const std::string& second) {
+    if (first != second) {
+      add(fmt::format("{} is {} there and {} here", name, traces::printable(first),
+                      traces::printable(second)));
+    }
+  };
+  add_if("the tool's version", there.tool_version, here.tool_version);
+  add_if("the instruction set", there.isa, here.isa);
+  add(json_difference(there.inputs, here.inputs, "inputs"));
+  add(json_difference(there.definition, here.definition, "definition"));
+  add_if("the number of points", fmt::format("{}", there.points), fmt::format("{}", here.points));
   return text;
+}
+
+bool is_failed(const SweepRow& row) {
+  return !row.error.empty();
+}
+
+/// Whether a part's row takes the place of the one with its key, so that the outcome does not
+/// depend on which came first: finished rows before failed ones, then the lowest number and text.
+bool takes_place(const SweepRow& row, const SweepRow& present) {
+  const auto rank = [](const SweepRow& r) {
+    return std::make_tuple(is_failed(r), r.number, std::string_view(r.options),
+                           std::string_view(r.error));
+  };
+  return rank(row) < rank(present);
 }
 
 }  // namespace
 
 struct SweepStore::Database {
-  explicit Database(std::filesystem::path file) : path(std::move(file)) {}
-  Database(const Database&) = delete;
-  Database& operator=(const Database&) = delete;
-  ~Database() {
-    if (handle != nullptr) {
-      if (writes) {
-        // One file is left, which a read-only folder may hold.
-        sqlite3_exec(handle, "PRAGMA journal_mode=DELETE", nullptr, nullptr, nullptr);
+  Database(std::filesystem::path file, SqliteDatabase::Access access) : path(std::move(file)) {
+    require_regular_file(path);
+    if (access == SqliteDatabase::Access::kRead) {
+      sqlite.emplace(path, access);
+      return;
+    }
+    lock.emplace(path);
+    try {
+      require_writable_folder(path);
+      sqlite.emplace(path, access);
+    } catch (...) {
+      remove_if_new();
+      throw;
+    }
+  }
+
+  [[noreturn]] void fail(const std::string& what, std::string hint = {}) const {
+    throw Error(ErrorKind::kBadInput, fmt::format("{}: {}", path.string(), what), std::move(hint));
+  }
+
+  /// An empty file that this object created is of no use to anyone.
+  void remove_if_new() {
+    sqlite.reset();
+    std::error_code ignored;
+    if (lock->created() && std::filesystem::file_size(path, ignored) == 0) {
+      std::filesystem::remove(path, ignored);
+    }
+  }
+
+  /// A file without pages: just created, or its creator died before anything was stored.
+  bool is_empty() { return sqlite->integer("PRAGMA page_count") == 0; }
+
+  void create(const SweepIdentity& of) {
+    SqliteTransaction transaction(*sqlite);
+    sqlite->execute(kSchema);
+    sqlite->execute(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {};",
+                                kApplicationId, kSchemaVersion));
+    sqlite->execute("INSERT INTO sweep VALUES('', '', '', '', 0, 0)");
+    store_identity(of);
+    transaction.commit();
+  }
+
+  void store_identity(const SweepIdentity& of) {
+    SqliteStatement(*sqlite,
+                    "UPDATE sweep SET tool_version = ?1, isa = ?2, definition = ?3, inputs = ?4, "
+                    "points = ?5")
+        .bind(1, of.tool_version)
+        .bind(2, of.isa)
+        .bind(3, of.definition)
+        .bind(4, of.inputs)
+        .bind(5, of.points)
+        .run();
+    identity = of;
+  }
+
+  void load() {
+    if (is_empty()) {
+      fail("is empty, no sweep has stored anything yet");
+    }
+    if (sqlite->integer("PRAGMA application_id") != kApplicationId) {
+      fail("is not a sweep store, it is an SQLite file of another application");
+    }
+    if (const std::int64_t found = sqlite->integer("PRAGMA user_version");
+        found != kSchemaVersion) {
+      if (found < kSchemaVersion) {
+        fail(fmt::format("is damaged (format version {})", found));
       }
-      sqlite3_close(handle);
+      fail(fmt::format("has format version {}, expected {}: a newer kvsieve wrote it", found,
+                       kSchemaVersion));
     }
-    // Not before: closing any descriptor of a file drops this process's locks on it.
-    if (lock >= 0) {
-      ::close(lock);
+    SqliteStatement statement(
+        *sqlite, "SELECT tool_version, isa, definition, inputs, points, mixed FROM sweep");
+    if (!statement.step()) {
+      fail("is damaged (it does not say what it is of)");
+    }
+    const auto text = [&](int column) { return std::string(statement.text(column)); };
+    identity = {text(0), text(1), text(2), text(3), statement.integer(4)};
+    mixed = statement.integer(5) != 0;
+  }
+
+  void mix() {
+    sqlite->execute("UPDATE sweep SET mixed = 1");
+    sqlite->execute(kKeyIndex);
+  }
+
+  /// Throws if the store is of another sweep.
+  void require(const SweepIdentity& given) const {
+    if (const std::string difference = identity_difference(identity, given); !difference.empty()) {
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("{}: holds another sweep: {}", path.string(), difference),
+                  "give this sweep a store of its own; --force mixes them");
     }
   }
 
-  void open(int flags) {
-    const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
-    if (code != SQLITE_OK) {
-      fail(path, code, handle);
+  /// Makes the store, which may be of another sweep, one that `given` goes on with.
+  void become(const SweepIdentity& given) {
+    // SQLite keeps whatever mode another program may have set. No write-ahead log: it needs memory
+    // that all users of the file share, which a network file system cannot give to two machines,
+    // and it leaves files beside the store of a process that was killed.
+    sqlite->execute("PRAGMA journal_mode = DELETE");
+    if (identity_difference(identity, given).empty()) {
+      return;
     }
-    sqlite3_extended_result_codes(handle, 1);
-    sqlite3_busy_timeout(handle, kBusyMs);
+    SqliteTransaction transaction(*sqlite);
+    const bool has_rows = sqlite->integer("SELECT EXISTS(SELECT 1 FROM rows)") != 0;
+    if (has_rows) {
+      mix();
+    }
+    store_identity(given);
+    transaction.commit();
+    mixed = mixed || has_rows;
   }
-
-  void execute(const char* sql) {
-    const int code = sqlite3_exec(handle, sql, nullptr, nullptr, nullptr);
-    if (code != SQLITE_OK) {
-      fail(path, code, handle);
-    }
-  }
-
-  /// Keeps other writers out for as long as this process lives.
-  void lock_for_writing(bool create) {
-    lock = ::open(path.c_str(), O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0), 0666);
-    if (lock < 0) {
-      fail(path, fmt::format("cannot be written ({})", std::strerror(errno)));
-    }
-    if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
-      fail(path, "is being written by another process",
-           "wait for it, or give every process a store of its own and merge them");
-    }
-  }
-
-  /// Checks that the file is a store of a version that this one reads.
-  void check_schema() {
-    const auto pragma = [&](const char* sql) {
-      std::int64_t value = 0;
-      sqlite3_stmt* statement = nullptr;
-      int code = sqlite3_prepare_v2(handle, sql, -1, &statement, nullptr);
-      if (code == SQLITE_OK) {
-        code = sqlite3_step(statement);
-        value = sqlite3_column_int64(statement, 0);
-      }
-      sqlite3_finalize(statement);
-      if (code != SQLITE_ROW) {
-        fail(path, code, handle);
-      }
-      return value;
-    };
-    if (pragma("PRAGMA application_id") != kApplicationId) {
-      fail(path, "is no sweep store");
-    }
-    if (const std::int64_t schema = pragma("PRAGMA user_version"); schema != kSchemaVersion) {
-      fail(path, fmt::format("has version {} of the store's form, this program knows {}", schema,
-                             kSchemaVersion));
-    }
-  }
-
-  void create(const SweepIdentity& wanted) {
-    execute("BEGIN IMMEDIATE");
-    execute(kSchema);
-    execute(fmt::format("PRAGMA application_id={}; PRAGMA user_version={}", kApplicationId,
-                        kSchemaVersion)
-                .c_str());
-    identity = wanted;
-    write_identity();
-    execute("COMMIT");
-  }
-
-  void write_identity();
-  void read_identity();
 
   std::filesystem::path path;
-  sqlite3* handle = nullptr;
+  std::optional<WriterLock> lock;  // outlives the connection, see ~WriterLock
+  std::optional<SqliteDatabase> sqlite;
   SweepIdentity identity;
-  bool writes = false;
-  int lock = -1;
+  bool mixed = false;
 };
 
 namespace {
 
-/// A prepared statement.
-class Statement {
+/// Puts rows into a store within one transaction.
+class RowWriter {
  public:
-  Statement(const std::filesystem::path& path, sqlite3* database, const char* sql)
-      : m_path(path), m_database(database) {
-    const int code = sqlite3_prepare_v2(database, sql, -1, &m_statement, nullptr);
-    if (code != SQLITE_OK) {
-      fail(path, code, database);
-    }
-  }
-  Statement(const Statement&) = delete;
-  Statement& operator=(const Statement&) = delete;
-  ~Statement() { sqlite3_finalize(m_statement); }
+  RowWriter(SqliteDatabase& database, bool mixed)
+      : m_find(database, mixed ? kFindByKey : kFindByNumber),
+        m_insert(database, kInsert),
+        m_replace(database, kReplace) {}
 
-  void bind(int index, std::string_view text) {
-    sqlite3_bind_text(m_statement, index, text.data(), static_cast<int>(text.size()),
-                      SQLITE_TRANSIENT);
-  }
-  void bind(int index, std::int64_t value) { sqlite3_bind_int64(m_statement, index, value); }
-  void bind_null(int index) { sqlite3_bind_null(m_statement, index); }
-
-  /// Whether there is a row.
-  bool step() {
-    const int code = sqlite3_step(m_statement);
-    if (code != SQLITE_ROW && code != SQLITE_DONE) {
-      fail(m_path, code, m_database);
+  /// Adds a row unless its key is there and `replaces(row, present)` is false.
+  template <class Replaces>
+  void put(const SweepRow& row, const Replaces& replaces) {
+    m_find.bind(1, row.number).bind(2, row.key);
+    const bool found = m_find.step();
+    const std::int64_t id = found ? m_find.integer(0) : 0;
+    const bool writes = !found || replaces(row, row_of(m_find, 1));
+    m_find.reset();
+    if (!writes) {
+      return;
     }
-    return code == SQLITE_ROW;
-  }
-  void run() {
-    while (step()) {
+    SqliteStatement& statement = found ? m_replace : m_insert;
+    statement.bind(1, row.number).bind(2, row.key).bind(3, row.options);
+    bind_or_null(statement, 4, row.metrics);
+    bind_or_null(statement, 5, row.error);
+    if (found) {
+      statement.bind(6, id);
     }
-    sqlite3_reset(m_statement);
-  }
-  void reset() { sqlite3_reset(m_statement); }
-
-  [[nodiscard]] std::string text(int column) const { return text_at(m_statement, column); }
-  [[nodiscard]] std::int64_t integer(int column) const {
-    return sqlite3_column_int64(m_statement, column);
+    statement.run();
   }
 
  private:
-  const std::filesystem::path& m_path;
-  sqlite3* m_database;
-  sqlite3_stmt* m_statement = nullptr;
-};
-
-/// Rolled back unless it is committed.
-class Transaction {
- public:
-  explicit Transaction(sqlite3* database, const std::filesystem::path& path)
-      : m_database(database), m_path(path) {
-    execute("BEGIN IMMEDIATE");
-  }
-  Transaction(const Transaction&) = delete;
-  Transaction& operator=(const Transaction&) = delete;
-  ~Transaction() {
-    if (!m_committed) {
-      sqlite3_exec(m_database, "ROLLBACK", nullptr, nullptr, nullptr);
-    }
-  }
-  void commit() {
-    execute("COMMIT");
-    m_committed = true;
-  }
-
- private:
-  void execute(const char* sql) {
-    const int code = sqlite3_exec(m_database, sql, nullptr, nullptr, nullptr);
-    if (code != SQLITE_OK) {
-      fail(m_path, code, m_database);
+  static void bind_or_null(SqliteStatement& statement, int parameter, const std::string& text) {
+    if (text.empty()) {
+      statement.bind_null(parameter);
+    } else {
+      statement.bind(parameter, text);
     }
   }
 
-  sqlite3* m_database;
-  const std::filesystem::path& m_path;
-  bool m_committed = false;
+  SqliteStatement m_find;
+  SqliteStatement m_insert;
+  SqliteStatement m_replace;
 };
-
-SweepRow row_of(const Statement& statement) {
-  return {statement.integer(0), statement.text(1), statement.text(2), statement.text(3),
-          statement.text(4)};
-}
-
-constexpr const char* kEachRow =
-    "SELECT number, key, options, metrics, error FROM rows ORDER BY number, key";
-
-/// Adds a row, or replaces a failed one.
-constexpr const char* kAddRow =
-    "INSERT INTO rows(key, number, options, metrics, error) VALUES(?1, ?2, ?3, ?4, ?5) "
-    "ON CONFLICT(key) DO UPDATE SET number = excluded.number, options = excluded.options, "
-    "metrics = excluded.metrics, error = excluded.error WHERE rows.error IS NOT NULL";
-
-void add_row(Statement& statement, const SweepRow& row) {
-  statement.bind(1, row.key);
-  statement.bind(2, row.number);
-  statement.bind(3, row.options);
-  if (row.error.empty()) {
-    statement.bind(4, row.metrics);
-    statement.bind_null(5);
-  } else {
-    statement.bind_null(4);
-    statement.bind(5, row.error);
-  }
-  statement.run();
-}
 
 }  // namespace
 
-void SweepStore::Database::write_identity() {
-  Statement statement(path, handle, "INSERT OR REPLACE INTO sweep(name, value) VALUES(?1, ?2)");
-  const std::array<std::pair<const char*, std::string>, 5> values{
-      {{"tool_version", identity.tool_version},
-       {"isa", identity.isa},
-       {"definition", identity.definition},
-       {"inputs", identity.inputs},
-       {"points", std::to_string(identity.points)}}};
-  for (const auto& [name, value] : values) {
-    statement.bind(1, std::string_view(name));
-    statement.bind(2, value);
-    statement.run();
-  }
-}
-
-void SweepStore::Database::read_identity() {
-  Statement statement(path, handle, "SELECT name, value FROM sweep");
-  while (statement.step()) {
-    const std::string name = statement.text(0);
-    const std::string value = statement.text(1);
-    if (name == "tool_version") {
-      identity.tool_version = value;
-    } else if (name == "isa") {
-      identity.isa = value;
-    } else if (name == "definition") {
-      identity.definition = value;
-    } else if (name == "inputs") {
-      identity.inputs = value;
-    } else if (name == "points") {
-      identity.points = std::atoll(value.c_str());
-    }
-  }
-}
-
 SweepStore::SweepStore(std::filesystem::path path, Mode mode, const SweepIdentity& identity,
-                       bool force)
-    : m_database(std::make_unique<Database>(std::move(path))) {
-  Database& database = *m_database;
+                       bool force) {
   if (mode == Mode::kRead) {
-    database.open(SQLITE_OPEN_READONLY);
-    database.check_schema();
-    database.read_identity();
-    return;
-  }
-  std::error_code error;
-  const auto size = std::filesystem::file_size(database.path, error);
-  // A process that was killed while it created the store may have left an empty file.
-  const bool exists = !error && size > 0;
-  if (exists && mode == Mode::kCreate && !force) {
-    throw Error(ErrorKind::kUsage, fmt::format("{} exists", database.path.string()),
-                "--resume goes on with it, --force begins it anew");
-  }
-  database.lock_for_writing(true);
-  if (exists && mode == Mode::kCreate) {
-    // Only what is a store is replaced.
-    { SweepStore check(database.path); }
-    for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
-      std::filesystem::remove(database.path.string() + suffix, error);
+    m_database = std::make_unique<Database>(std::move(path), SqliteDatabase::Access::kRead);
+    m_database->load();
+    if (!force) {
+      m_database->require(identity);
     }
-    ::close(std::exchange(database.lock, -1));
-    database.lock_for_writing(true);
-  }
-  database.open(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-  const bool begins = !exists || mode == Mode::kCreate;
-  if (!begins) {
-    database.check_schema();
-  }
-  database.writes = true;
-  // Readers see what is committed while the next transaction is written.
-  database.execute("PRAGMA journal_mode=WAL");
-  database.execute("PRAGMA synchronous=NORMAL");
-  if (begins) {
-    database.create(identity);
     return;
   }
-  database.read_identity();
-  const std::string differs = difference(database.identity, identity);
-  if (!differs.empty() && !force) {
-    database.writes = false;
-    throw Error(ErrorKind::kUsage, fmt::format("{}: {}", database.path.string(), differs),
-                "--force adds to it all the same");
+  m_database = std::make_unique<Database>(std::move(path), SqliteDatabase::Access::kWrite);
+  if (mode == Mode::kCreate && !m_database->lock->created()) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: the store exists already", m_database->path.string()),
+                "--resume goes on with it");
   }
-  if (!differs.empty()) {
-    database.identity = identity;
-    database.write_identity();
+  if (m_database->is_empty()) {
+    try {
+      m_database->create(identity);
+    } catch (...) {
+      m_database->remove_if_new();
+      throw;
+    }
+    return;
   }
+  m_database->load();
+  if (!force) {
+    m_database->require(identity);
+  }
+  m_database->become(identity);
 }
 
 SweepStore::SweepStore(std::filesystem::path path)
-    : m_database(std::make_unique<Database>(std::move(path))) {
-  Database& database = *m_database;
-  if (!std::filesystem::is_regular_file(database.path)) {
-    fail(database.path, "is no file");
-  }
-  database.open(SQLITE_OPEN_READONLY);
-  database.check_schema();
-  database.read_identity();
+    : m_database(std::make_unique<Database>(std::move(path), SqliteDatabase::Access::kRead)) {
+  m_database->load();
 }
 
 SweepStore::SweepStore(SweepStore&&) noexcept = default;
@@ -398,75 +332,104 @@ const SweepIdentity& SweepStore::identity() const noexcept {
   return m_database->identity;
 }
 
+bool SweepStore::mixed() const noexcept {
+  return m_database->mixed;
+}
+
 void SweepStore::add(std::span<const SweepRow> rows) {
-  Transaction transaction(m_database->handle, m_database->path);
-  Statement statement(m_database->path, m_database->handle, kAddRow);
+  SqliteTransaction transaction(*m_database->sqlite);
+  RowWriter writer(*m_database->sqlite, m_database->mixed);
   for (const SweepRow& row : rows) {
-    add_row(statement, row);
+    writer.put(row, [](const SweepRow&, const SweepRow& present) { return is_failed(present); });
   }
   transaction.commit();
 }
 
 std::vector<std::string> SweepStore::finished_keys() const {
-  Statement statement(m_database->path, m_database->handle,
-                      "SELECT key FROM rows WHERE error IS NULL ORDER BY key");
   std::vector<std::string> keys;
+  // Sorting here is faster than reading rows in the order of their keys, which jumps about.
+  SqliteStatement statement(*m_database->sqlite, "SELECT key FROM rows WHERE error IS NULL");
   while (statement.step()) {
-    keys.push_back(statement.text(0));
+    keys.emplace_back(statement.text(0));
   }
+  std::sort(keys.begin(), keys.end());
   return keys;
 }
 
 std::int64_t SweepStore::finished() const {
-  Statement statement(m_database->path, m_database->handle,
-                      "SELECT count(*) FROM rows WHERE error IS NULL");
-  statement.step();
-  return statement.integer(0);
+  return m_database->sqlite->integer(
+      "SELECT (SELECT COUNT(*) FROM rows) - (SELECT COUNT(*) FROM rows WHERE error IS NOT NULL)");
 }
 
 std::int64_t SweepStore::failed() const {
-  Statement statement(m_database->path, m_database->handle,
-                      "SELECT count(*) FROM rows WHERE error IS NOT NULL");
-  statement.step();
-  return statement.integer(0);
+  return m_database->sqlite->integer("SELECT COUNT(*) FROM rows WHERE error IS NOT NULL");
 }
 
 void SweepStore::each(const std::function<void(const SweepRow&)>& visit) const {
-  Statement statement(m_database->path, m_database->handle, kEachRow);
-  while (statement.step()) {
-    visit(row_of(statement));
-  }
+  SqliteStatement statement(*m_database->sqlite, kPage);
+  std::int64_t number = std::numeric_limits<std::int64_t>::min();
+  std::string key;
+  std::vector<SweepRow> page;
+  do {
+    page.clear();
+    statement.bind(1, number).bind(2, key).bind(3, kPageRows);
+    while (statement.step()) {
+      page.push_back(row_of(statement, 0));
+    }
+    statement.reset();
+    for (const SweepRow& row : page) {
+      // A damaged index could lead around in a circle.
+      if (std::tie(row.number, row.key) <= std::tie(number, key)) {
+        m_database->fail("is damaged (rows out of order)");
+      }
+      number = row.number;
+      key = row.key;
+      visit(row);
+    }
+  } while (!page.empty());
 }
 
 void SweepStore::merge(std::span<const std::filesystem::path> parts, bool force) {
-  Statement add(m_database->path, m_database->handle, kAddRow);
-  Statement find(m_database->path, m_database->handle,
-                 "SELECT options, metrics FROM rows WHERE key = ?1 AND error IS NULL");
+  Database& into = *m_database;
+  // Parts are opened one at a time: there may be more of them than a process may have files open.
+  bool mixes = into.mixed;
   for (const std::filesystem::path& path : parts) {
     const SweepStore part(path);
-    const std::string differs = difference(part.identity(), identity());
-    if (!differs.empty() && !force) {
-      throw Error(ErrorKind::kUsage, fmt::format("{}: {}", path.string(), differs),
-                  "--force merges it all the same");
+    std::string difference = identity_difference(part.identity(), into.identity);
+    if (difference.empty() && part.mixed() && !into.mixed) {
+      difference = "it was made with --force of more than one sweep";
     }
-    Transaction transaction(m_database->handle, m_database->path);
-    part.each([&](const SweepRow& row) {
-      find.bind(1, row.key);
-      const bool known = find.step();
-      const bool same = known && find.text(0) == row.options && find.text(1) == row.metrics;
-      find.reset();
-      if (known && row.error.empty() && !same) {
-        throw Error(ErrorKind::kUsage,
-                    fmt::format("{}: point {} has other results than another store's",
-                                path.string(), row.number),
-                    "were they computed by one version on one kind of machine?");
-      }
-      if (!known) {
-        add_row(add, row);
-      }
-    });
-    transaction.commit();
+    mixes = mixes || !difference.empty();
+    if (!difference.empty() && !force) {
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("{}: does not belong into {}: {}", path.string(), into.path.string(),
+                              difference),
+                  "--force mixes them");
+    }
   }
+  SqliteTransaction transaction(*into.sqlite);
+  if (mixes && !into.mixed) {
+    into.mix();
+  }
+  RowWriter writer(*into.sqlite, mixes);
+  for (const std::filesystem::path& path : parts) {
+    const auto replaces = [&](const SweepRow& row, const SweepRow& present) {
+      if (!is_failed(row) && !is_failed(present)) {
+        if (const std::string difference = json_difference(row.metrics, present.metrics, "metrics");
+            !difference.empty()) {
+          throw Error(
+              ErrorKind::kUsage,
+              fmt::format("{}: point {} (key {}) has other results than a row that is "
+                          "there already: {}",
+                          path.string(), row.number, traces::printable(row.key), difference));
+        }
+      }
+      return takes_place(row, present);
+    };
+    SweepStore(path).each([&](const SweepRow& row) { writer.put(row, replaces); });
+  }
+  transaction.commit();
+  into.mixed = mixes;
 }
 
 }  // namespace kvsieve::sim
