@@ -12,8 +12,8 @@ namespace po = boost::program_options;
 namespace kvsieve::cli {
 namespace {
 
-const std::vector<std::string> kEvictionOnly{"budget", "granularity",  "alpha-mode",
-                                             "pool",   "group-reduce", "no-bound"};
+const std::vector<std::string> kEvictionOnly{"budget",       "granularity", "alpha-mode", "pool",
+                                             "group-reduce", "losses",      "no-bound"};
 const std::vector<std::string> kRetrievalOnly{
     "top",        "retrieval-budget", "mass",           "codewords",      "codebook",
     "iterations", "center-keys",      "codebook-dtype", "pq-subvectors",  "pq-bits",
@@ -115,6 +115,7 @@ EvictionRun make_eviction(const Arguments& arguments, const sim::EvictionMethod&
   method.seed = arguments.get<std::uint64_t>("seed");
   run.plan.budget = parsed(arguments, "budget", sim::Budget::parse);
   run.options.layers = chosen_layers(arguments.get<std::string>("layers"), model.layers);
+  run.options.losses = sim::losses_from_name(arguments.get<std::string>("losses"));
   run.options.bound = !arguments.get<bool>("no-bound");
   return run;
 }
@@ -264,6 +265,8 @@ void add_method_options(Arguments& arguments) {
       "granularity", text("kv"), "who gets a budget: kv heads or query heads")(
       "pool", po::value<std::string>(), "pooling of scores: max:7 (default), avg:K or none")(
       "group-reduce", text("mean"), "query heads of a group into one score: mean or max")(
+      "losses", text("projected"),
+      "projected: evicted mass and the L1 loss of the output; mass: evicted mass alone, faster")(
       "no-bound", po::bool_switch(), "leave the loss bounds out (they need a pass over V W_O)");
   arguments.options("Retrieval")(
       "top", text("3%"), "K a query head and step: a share of all tokens so far, or a count")(

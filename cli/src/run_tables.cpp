@@ -67,10 +67,12 @@ std::string eviction_summary(const traces::Trace& trace, const sim::EvictionResu
   if (!summary.decode) {
     return text;
   }
-  text +=
-      fmt::format("  on {} unseen decode steps: evicted mass {}, L1 loss {} ({} of the output)\n",
-                  trace.header().decode_tokens, percent(summary.decode->evicted_mass),
-                  number(summary.decode->l1_loss), percent(summary.decode->l1_loss_relative));
+  const bool l1 = result.losses == sim::Losses::kProjected;
+  text += fmt::format("  on {} unseen decode steps: evicted mass {}", trace.header().decode_tokens,
+                      percent(summary.decode->evicted_mass));
+  text += l1 ? fmt::format(", L1 loss {} ({} of the output)\n", number(summary.decode->l1_loss),
+                           percent(summary.decode->l1_loss_relative))
+             : "\n";
   if (result.bound) {
     text += fmt::format("  bounds: theta {}, per head {}, eps {}\n",
                         number(summary.decode->bounds.theta), number(summary.decode->bounds.head),
@@ -78,10 +80,12 @@ std::string eviction_summary(const traces::Trace& trace, const sim::EvictionResu
   }
   if (result.plan.method.adaptive) {
     text += fmt::format(
-        "  against uniform at the same total: evicted mass x{} (better in {} of {} layers), "
-        "L1 loss x{} (better in {})\n",
+        "  against uniform at the same total: evicted mass x{} (better in {} of {} layers)",
         number(summary.ratio.evicted_mass), summary.ratio.layers_improved_mass,
-        summary.ratio.layers, number(summary.ratio.l1_loss), summary.ratio.layers_improved_l1);
+        summary.ratio.layers);
+    text += l1 ? fmt::format(", L1 loss x{} (better in {})\n", number(summary.ratio.l1_loss),
+                             summary.ratio.layers_improved_l1)
+               : "\n";
   }
   if (const auto& needle = trace.header().needle) {
     const std::int64_t tokens = needle->end - needle->begin;
@@ -101,14 +105,17 @@ std::string eviction_summary(const traces::Trace& trace, const sim::EvictionResu
 
 Table eviction_table(const sim::EvictionResult& result, bool exact) {
   const bool adaptive = result.plan.method.adaptive;
-  std::vector<std::string> header{"layer", "budgets", "evicted_mass", "l1_loss",
-                                  "l1_loss_relative"};
-  if (adaptive) {
-    header.insert(header.end(), {"uniform_evicted_mass", "uniform_l1_loss"});
-  }
-  if (result.bound) {
-    header.emplace_back("bound");
-  }
+  const bool l1 = result.losses == sim::Losses::kProjected;
+  std::vector<std::string> header{"layer", "budgets", "evicted_mass"};
+  const auto add_columns = [&](bool wanted, std::initializer_list<const char*> names) {
+    if (wanted) {
+      header.insert(header.end(), names.begin(), names.end());
+    }
+  };
+  add_columns(l1, {"l1_loss", "l1_loss_relative"});
+  add_columns(adaptive, {"uniform_evicted_mass"});
+  add_columns(adaptive && l1, {"uniform_l1_loss"});
+  add_columns(result.bound, {"bound"});
   Table table(header);
   for (const sim::LayerEviction& layer : result.layers) {
     std::vector<std::string> row{std::to_string(layer.layer)};
@@ -125,10 +132,14 @@ Table eviction_table(const sim::EvictionResult& result, bool exact) {
     row.push_back(fmt::format("{}", fmt::join(budgets, " ")));
     if (layer.decode) {
       row.push_back(cell(layer.decode->evicted_mass, exact));
-      row.push_back(cell(layer.decode->l1_loss, exact));
-      row.push_back(cell(layer.decode->l1_loss_relative, exact));
+      if (l1) {
+        row.push_back(cell(layer.decode->l1_loss, exact));
+        row.push_back(cell(layer.decode->l1_loss_relative, exact));
+      }
       if (adaptive) {
         row.push_back(cell(layer.uniform->evicted_mass, exact));
+      }
+      if (adaptive && l1) {
         row.push_back(cell(layer.uniform->l1_loss, exact));
       }
       if (result.bound) {

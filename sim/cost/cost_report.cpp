@@ -11,37 +11,38 @@ namespace {
 
 using nlohmann::ordered_json;
 
-StepBand band_of(const CostReport& report) {
+StepBand band_of(const HardwareProfile& hardware, const StepCost& cost) {
   StepBand band;
   double covered = 0.0;
   double down = 0.0;
   double up = 0.0;
-  for (const StageCost& stage : report.cost.stages) {
+  for (const StageCost& stage : cost.stages) {
     if (stage.regime.empty()) {
       continue;
     }
-    if (const auto error = error_band(report.request.hardware, stage.regime)) {
+    if (const auto error = error_band(hardware, stage.regime)) {
       covered += stage.us;
       // modelled = measured (1 + error): the measured time lies between these.
       down += stage.us * (1.0 - 1.0 / (1.0 + error->median_error));
       up += stage.us * (1.0 / (1.0 - std::min(error->median_error, 0.9)) - 1.0);
     }
   }
-  const double serial = report.cost.serial_us;
-  const double scale = serial > 0.0 ? report.cost.step_us / serial : 1.0;
-  band.low_us = report.cost.step_us - down * scale;
-  band.high_us = report.cost.step_us + up * scale;
+  const double serial = cost.serial_us;
+  const double scale = serial > 0.0 ? cost.step_us / serial : 1.0;
+  band.low_us = cost.step_us - down * scale;
+  band.high_us = cost.step_us + up * scale;
   band.covered_share = serial > 0.0 ? covered / serial : 0.0;
   return band;
 }
 
-FullAttention full_attention(const CostRequest& request, const StepModel& model) {
+/// Of full attention at a point whose method is replaced.
+FullAttention full_attention(const HardwareProfile& hardware, const StepModel& model,
+                             CostPoint point) {
   FullAttention full;
-  CostPoint point = request.point;
   point.method = cost_method("full");
   full.largest_batch =
       largest_batch(memory_ledger(model.model(), point.method, point.context, point.capacity),
-                    request.hardware, point.capacity);
+                    hardware, point.capacity);
   if (full.largest_batch < 1) {
     return full;
   }
@@ -140,45 +141,55 @@ Timeline cost_timeline(const CostRequest& request) {
       .timeline(request.point, request.loads, request.steps);
 }
 
-CostReport cost_report(CostRequest request) {
-  const StepModel model(request.hardware, request.model);
-  CostReport report;
-  report.memory = memory_ledger(request.model, request.point.method, request.point.context,
-                                request.point.capacity);
-  report.largest_batch = largest_batch(report.memory, request.hardware, request.point.capacity);
-  if (request.largest_batch) {
-    if (report.largest_batch < 1) {
+CostFigures cost_figures(const HardwareProfile& hardware, const StepModel& model,
+                         const CostPoint& wanted, bool largest, const StepLoads& loads,
+                         std::int64_t steps) {
+  CostPoint point = wanted;
+  CostFigures figures;
+  figures.memory = memory_ledger(model.model(), point.method, point.context, point.capacity);
+  figures.largest_batch = largest_batch(figures.memory, hardware, point.capacity);
+  if (largest) {
+    if (figures.largest_batch < 1) {
       throw Error(ErrorKind::kUsage,
-                  request.model.id + " does not fit " + request.hardware.id + " at this context",
+                  model.model().id + " does not fit " + hardware.id + " at this context",
                   "--context, --model-shape or --hardware must change");
     }
-    request.point.batch = report.largest_batch;
+    point.batch = figures.largest_batch;
   }
-  report.fits = request.point.batch <= report.largest_batch;
-  report.prefill_us = model.prefill_us(request.point);
-  if (request.loads.layers > 0) {
-    const Timeline timeline = model.timeline(request.point, request.loads, request.steps);
+  figures.batch = point.batch;
+  figures.fits = point.batch <= figures.largest_batch;
+  figures.prefill_us = model.prefill_us(point);
+  if (loads.layers > 0) {
+    const Timeline timeline = model.timeline(point, loads, steps);
     const TimelineResult result = simulate(timeline);
-    report.cost = model.totals(request.point, timeline, result);
-    report.step_us = step_times_us(timeline, result);
+    figures.cost = model.totals(point, timeline, result);
+    figures.step_us = step_times_us(timeline, result);
     std::array<double, kCostStages> critical{};
     for (const std::int32_t task : result.critical_path) {
       const auto at = static_cast<std::size_t>(task);
       critical[static_cast<std::size_t>(timeline.tasks[at].name)] +=
-          (result.spans[at].end_us - result.spans[at].begin_us) /
-          static_cast<double>(request.steps);
+          (result.spans[at].end_us - result.spans[at].begin_us) / static_cast<double>(steps);
     }
     for (std::size_t stage = 0; stage < kCostStages; ++stage) {
       if (critical[stage] > 0.0) {
-        report.critical_path.push_back({static_cast<CostStage>(stage), critical[stage]});
+        figures.critical_path.push_back({static_cast<CostStage>(stage), critical[stage]});
       }
     }
   } else {
-    report.cost = model.step(request.point);
+    figures.cost = model.step(point);
   }
-  report.full = full_attention(request, model);
+  figures.band = band_of(hardware, figures.cost);
+  figures.full = full_attention(hardware, model, std::move(point));
+  return figures;
+}
+
+CostReport cost_report(CostRequest request) {
+  const StepModel model(request.hardware, request.model);
+  CostReport report;
+  static_cast<CostFigures&>(report) = cost_figures(
+      request.hardware, model, request.point, request.largest_batch, request.loads, request.steps);
+  request.point.batch = report.batch;
   report.request = std::move(request);
-  report.band = band_of(report);
   return report;
 }
 

@@ -449,7 +449,7 @@ Losses losses_from_name(std::string_view name) {
     }
   }
   throw Error(ErrorKind::kUsage,
-              fmt::format("losses '{}' are unknown, supported: mass, projected", name));
+              fmt::format("--losses '{}' is unknown, supported: mass, projected", name));
 }
 
 std::vector<std::size_t> captured_indices(const traces::Trace& trace,

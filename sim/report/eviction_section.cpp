@@ -234,11 +234,11 @@ Part losses(const RunView& run) {
   }
   const std::optional<double> seen = run.summary("observation/evicted_mass");
   const std::optional<double> seen_l1 = run.summary("observation/l1_loss_relative");
-  if (keys.prefix.empty() && seen && seen_l1) {
+  if (keys.prefix.empty() && seen) {
     part.text.push_back(fmt::format(
-        "On the observation window, the prompt's last queries, the evicted mass is {} and the "
-        "relative L1 loss {}.",
-        number_text(*seen, Unit::kShare), number_text(*seen_l1, Unit::kShare)));
+        "On the observation window, the prompt's last queries, the evicted mass is {}{}.",
+        number_text(*seen, Unit::kShare),
+        seen_l1 ? " and the relative L1 loss " + number_text(*seen_l1, Unit::kShare) : ""));
   }
   if (const std::optional<double> bound = run.summary("bound")) {
     part.text.push_back(

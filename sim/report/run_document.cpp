@@ -90,11 +90,22 @@ ordered_json eviction_method_json(const EvictionResult& result) {
   return json;
 }
 
-ordered_json figures_json(const LossFigures& figures, bool bound) {
-  ordered_json json = {{"evicted_mass", figures.evicted_mass},
-                       {"l1_loss", figures.l1_loss},
-                       {"l1_loss_relative", figures.l1_loss_relative}};
-  if (bound) {
+/// Which losses a run measured.
+struct Measured {
+  explicit Measured(const EvictionResult& result)
+      : l1(result.losses == Losses::kProjected), bound(result.bound) {}
+
+  bool l1;
+  bool bound;
+};
+
+ordered_json figures_json(const LossFigures& figures, const Measured& measured) {
+  ordered_json json = {{"evicted_mass", figures.evicted_mass}};
+  if (measured.l1) {
+    json["l1_loss"] = figures.l1_loss;
+    json["l1_loss_relative"] = figures.l1_loss_relative;
+  }
+  if (measured.bound) {
     json["bound"] = figures.bounds.eps;
     json["bound_head"] = figures.bounds.head;
     json["bound_theta"] = figures.bounds.theta;
@@ -116,7 +127,7 @@ ordered_json runs_json(const std::vector<std::int32_t>& tokens) {
   return runs;
 }
 
-ordered_json layer_json(const LayerEviction& layer, bool bound, bool needle) {
+ordered_json layer_json(const LayerEviction& layer, const Measured& measured, bool needle) {
   ordered_json json = {{"layer", layer.layer}};
   if (!layer.touched) {
     json["touched"] = false;
@@ -124,19 +135,21 @@ ordered_json layer_json(const LayerEviction& layer, bool bound, bool needle) {
   }
   json["budget_total"] = layer.budget_total;
   if (layer.decode) {
-    json.update(figures_json(*layer.decode, bound));
-    json["uniform"] = figures_json(*layer.uniform, bound);
+    json.update(figures_json(*layer.decode, measured));
+    json["uniform"] = figures_json(*layer.uniform, measured);
   }
   if (layer.observation) {
-    json["observation"] = figures_json(*layer.observation, bound);
-    json["observation"]["uniform"] = figures_json(*layer.observation_uniform, bound);
+    json["observation"] = figures_json(*layer.observation, measured);
+    json["observation"]["uniform"] = figures_json(*layer.observation_uniform, measured);
   }
   json["heads"] = ordered_json::array();
   for (const HeadEviction& head : layer.heads) {
     ordered_json entry = {{"head", head.head}, {"budget", head.budget}};
     if (layer.decode) {
       entry["evicted_mass"] = head.evicted_mass;
-      entry["l1_loss"] = head.l1_loss;
+      if (measured.l1) {
+        entry["l1_loss"] = head.l1_loss;
+      }
     }
     if (needle) {
       entry["needle_kept"] = head.needle_kept;
@@ -165,10 +178,13 @@ ordered_json steps_json(const EvictionResult& result) {
   }
   ordered_json steps = ordered_json::array();
   for (std::size_t step = 0; step < sums.size(); ++step) {
-    steps.push_back({{"step", step},
-                     {"position", sums[step].position},
-                     {"evicted_mass", sums[step].evicted_mass / layers},
-                     {"l1_loss", sums[step].l1_loss / layers}});
+    ordered_json entry = {{"step", step},
+                          {"position", sums[step].position},
+                          {"evicted_mass", sums[step].evicted_mass / layers}};
+    if (Measured(result).l1) {
+      entry["l1_loss"] = sums[step].l1_loss / layers;
+    }
+    steps.push_back(std::move(entry));
   }
   return steps;
 }
@@ -215,24 +231,27 @@ ordered_json eviction_cost_json(const traces::TraceHeader& header, const Evictio
 ordered_json eviction_summary_json(const traces::TraceHeader& header,
                                    const EvictionResult& result) {
   const EvictionSummary& summary = result.summary;
+  const Measured measured(result);
   ordered_json json = ordered_json::object();
   if (summary.ratio.layers == 0) {
     return json;
   }
   json["kept_tokens_per_head_mean"] = summary.kept_tokens_per_head_mean;
   if (summary.decode) {
-    json.update(figures_json(*summary.decode, result.bound));
-    json["uniform"] = figures_json(*summary.uniform, result.bound);
+    json.update(figures_json(*summary.decode, measured));
+    json["uniform"] = figures_json(*summary.uniform, measured);
     ordered_json ratio = ordered_json::object();
     set_optional(ratio, "evicted_mass", summary.ratio.evicted_mass);
     set_optional(ratio, "l1_loss", summary.ratio.l1_loss);
     ratio["layers"] = summary.ratio.layers;
     ratio["layers_improved_mass"] = summary.ratio.layers_improved_mass;
-    ratio["layers_improved_l1"] = summary.ratio.layers_improved_l1;
+    if (measured.l1) {
+      ratio["layers_improved_l1"] = summary.ratio.layers_improved_l1;
+    }
     json["ratio_to_uniform"] = std::move(ratio);
   }
   if (summary.observation) {
-    json["observation"] = figures_json(*summary.observation, result.bound);
+    json["observation"] = figures_json(*summary.observation, measured);
   }
   if (header.needle) {
     json["needle"] = needle_json(*header.needle, result);
@@ -464,7 +483,7 @@ ordered_json run_document(const traces::Trace& trace, const EvictionResult& resu
   document["summary"] = eviction_summary_json(header, result);
   document["layers"] = ordered_json::array();
   for (const LayerEviction& layer : result.layers) {
-    document["layers"].push_back(layer_json(layer, result.bound, header.needle.has_value()));
+    document["layers"].push_back(layer_json(layer, Measured(result), header.needle.has_value()));
   }
   document["steps"] = steps_json(result);
   document["cost"] = eviction_cost_json(header, result);

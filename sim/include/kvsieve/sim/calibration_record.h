@@ -32,6 +32,7 @@ struct AttentionFit {
   std::int64_t rows = 0;  ///< fitted to so many; 0 keeps the preset
   double mape = 0.0;      ///< of the fit with its corrections on these rows, left out one by one
   double median_error = 0.0;  ///< likewise
+  bool operator==(const AttentionFit&) const = default;
 };
 
 /// What a fitted row left over: measured / fitted time of one shape. Shapes nearby are corrected by
@@ -48,6 +49,7 @@ struct AttentionResidual {
   double log2_units = 0.0;  ///< of batch x kv_heads
   double log2_context = 0.0;
   double log2_kv_heads = 0.0;
+  bool operator==(const AttentionResidual&) const = default;
 };
 [[nodiscard]] AttentionResidual make_residual(AttentionRegime regime, std::int64_t q_heads,
                                               std::int64_t kv_heads, std::int64_t batch,
@@ -64,6 +66,7 @@ struct GemmResidual {
   double log2_m = 0.0;
   double log2_n = 0.0;
   double log2_k = 0.0;
+  bool operator==(const GemmResidual&) const = default;
 };
 [[nodiscard]] GemmResidual make_residual(std::int64_t m, std::int64_t n, std::int64_t k,
                                          double ratio) noexcept;
@@ -78,6 +81,7 @@ struct GemmFit {
   std::int64_t rows = 0;   ///< fitted to so many; 0 keeps the preset
   double mape = 0.0;       ///< of the fit with its corrections on these rows, left out one by one
   double median_error = 0.0;  ///< likewise
+  bool operator==(const GemmFit&) const = default;
 };
 
 /// The calibration of one profile.
@@ -96,6 +100,7 @@ struct CalibrationRecord {
   std::int64_t end_to_end_rows = 0;  ///< behind it
   std::int64_t flagged_rows = 0;     ///< faster than the memory can be, left out
   std::int64_t outlier_rows = 0;     ///< far from all their neighbours; correct none
+  bool operator==(const CalibrationRecord&) const = default;
 };
 
 [[nodiscard]] nlohmann::ordered_json to_json(const CalibrationRecord& record);

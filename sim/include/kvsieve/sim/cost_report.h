@@ -43,9 +43,10 @@ struct StepBand {
   double covered_share = 0.0;  ///< of the stages' time lies in regimes with measured rows
 };
 
-struct CostReport {
-  CostRequest request;  ///< with the batch that was used
+/// What the model says of one point.
+struct CostFigures {
   StepCost cost;
+  std::int64_t batch = 1;  ///< that was used
   double prefill_us = 0.0;
   MemoryLedger memory;
   std::int64_t largest_batch = 0;
@@ -56,9 +57,20 @@ struct CostReport {
   FullAttention full;
 };
 
+struct CostReport : CostFigures {
+  CostRequest request;  ///< with the batch that was used
+};
+
 /// Costs one point. With captured loads its timeline of `steps` steps is simulated whole.
 /// Throws Error(kUsage) for latent attention, or if the largest batch is wanted and none fits.
 [[nodiscard]] CostReport cost_report(CostRequest request);
+
+/// The same on a model of `hardware` that several points share.
+/// @param largest_batch instead of the point's, the largest that fits
+/// @param loads captured; empty for the load that the method states @param steps of the timeline
+[[nodiscard]] CostFigures cost_figures(const HardwareProfile& hardware, const StepModel& model,
+                                       const CostPoint& point, bool largest_batch,
+                                       const StepLoads& loads, std::int64_t steps);
 
 /// The timeline behind a report: of the captured loads, or of `steps` stated ones.
 [[nodiscard]] Timeline cost_timeline(const CostRequest& request);

@@ -20,6 +20,7 @@ struct Sourced {
   double value = 0.0;
   std::string source;
   bool verified = false;  ///< read in that source, rather than remembered or assumed
+  bool operator==(const Sourced&) const = default;
 };
 
 /// A GPU's data sheet; dense, without sparsity.
@@ -31,6 +32,7 @@ struct GpuSpec {
   Sourced fp32_tflops;   ///< CUDA cores
   Sourced l2_bytes;
   Sourced power_w;
+  bool operator==(const GpuSpec&) const = default;
 };
 
 /// What all GPUs of an architecture share: how far kernels get of the data sheet. One value an
@@ -55,6 +57,7 @@ struct Architecture {
   // Everything else.
   Sourced kernel_floor_us;   ///< a small kernel, launched from a graph
   Sourced kernel_bandwidth;  ///< share of memory_gbps of streaming kernels
+  bool operator==(const Architecture&) const = default;
 };
 
 /// A way over the host link.
@@ -74,6 +77,7 @@ struct TransferSegment {
   std::int64_t from_bytes = 0;
   Sourced piece_us;
   Sourced gbps;
+  bool operator==(const TransferSegment&) const = default;
 };
 
 /// One direction of a link.
@@ -85,6 +89,7 @@ struct LinkDirection {
   [[nodiscard]] const std::vector<TransferSegment>& path(TransferPath path) const noexcept {
     return paths[static_cast<std::size_t>(path)];
   }
+  bool operator==(const LinkDirection&) const = default;
 };
 
 /// A host link, e.g. PCIe 5.0 x16. Its directions differ.
@@ -95,6 +100,7 @@ struct LinkSpec {
   LinkDirection to_host;
   Sourced latency_us;  ///< of one copy that something waits for, its submission included
   Sourced both_gbps;   ///< both directions at once, together
+  bool operator==(const LinkSpec&) const = default;
 };
 
 /// A host CPU with its memory, all sockets together.
@@ -109,6 +115,7 @@ struct CpuSpec {
   Sourced gather_efficiency;  ///< share of the streaming rate when gathering rows of 256 B or more
   Sourced memory_bytes;
   Sourced fork_us;  ///< starting and joining the threads of one stage
+  bool operator==(const CpuSpec&) const = default;
 };
 
 /// A GPU in a host.
@@ -122,6 +129,7 @@ struct HardwareProfile {
   CpuSpec cpu;
   /// Present once `calibrate` fitted this profile to rows of one engine.
   std::optional<CalibrationRecord> calibration;
+  bool operator==(const HardwareProfile&) const = default;
 };
 
 /// Ids of the built-in profiles, links, CPUs, ascending.

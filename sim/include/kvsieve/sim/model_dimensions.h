@@ -54,6 +54,7 @@ struct ModelDimensions {
   /// Bytes of one sequence's cache at `context` tokens: K and V of all layers, of no more than
   /// their window in sliding layers; one latent of head_dim values a token in latent attention.
   [[nodiscard]] double kv_bytes(std::int64_t context, double element_bytes) const noexcept;
+  bool operator==(const ModelDimensions&) const = default;
 };
 
 /// Ids of the built-in models, ascending.
