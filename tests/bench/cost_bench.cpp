@@ -53,27 +53,33 @@ BENCHMARK_CAPTURE(point, full, "full", kernels::Schedule::kSerial)
     ->ArgName("n")
     ->Arg(1024)
     ->Arg(131'072)
-    ->Unit(benchmark::kMicrosecond);
+    ->Unit(benchmark::kMicrosecond)
+    ->UseRealTime();
 BENCHMARK_CAPTURE(point, ada_snapkv, "ada-snapkv", kernels::Schedule::kSerial)
     ->ArgName("n")
     ->Arg(131'072)
-    ->Unit(benchmark::kMicrosecond);
+    ->Unit(benchmark::kMicrosecond)
+    ->UseRealTime();
 BENCHMARK_CAPTURE(point, a2ats_serial, "a2ats", kernels::Schedule::kSerial)
     ->ArgName("n")
     ->Arg(131'072)
-    ->Unit(benchmark::kMicrosecond);
+    ->Unit(benchmark::kMicrosecond)
+    ->UseRealTime();
 BENCHMARK_CAPTURE(point, a2ats_overlapped, "a2ats", kernels::Schedule::kOverlapped)
     ->ArgName("n")
     ->Arg(131'072)
-    ->Unit(benchmark::kMicrosecond);
+    ->Unit(benchmark::kMicrosecond)
+    ->UseRealTime();
 BENCHMARK_CAPTURE(timeline, serial, kernels::Schedule::kSerial)
     ->ArgName("n")
     ->Arg(131'072)
-    ->Unit(benchmark::kMillisecond);
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
 BENCHMARK_CAPTURE(timeline, overlapped, kernels::Schedule::kOverlapped)
     ->ArgName("n")
     ->Arg(131'072)
-    ->Unit(benchmark::kMillisecond);
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
 
 }  // namespace
 }  // namespace kvsieve::bench
