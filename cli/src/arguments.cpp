@@ -59,12 +59,8 @@ bool Arguments::parse(const std::vector<std::string>& arguments) {
   }
   po::options_description all;
   all.add(m_hidden);
-  std::vector<std::string> names;
   for (const auto& [name, description] : m_groups) {
     all.add(description);
-    for (const auto& option : description.options()) {
-      names.push_back("--" + option->long_name());
-    }
   }
   const std::string help =
       fmt::format("`kvsieve {} --help` lists the options", m_usage.substr(0, m_usage.find(' ')));
@@ -80,7 +76,11 @@ bool Arguments::parse(const std::vector<std::string>& arguments) {
   } catch (const po::unknown_option& error) {
     const std::string given = error.get_option_name();
     const std::string word = given.substr(0, given.find('='));
-    const std::string near = nearest(word, names);
+    std::vector<std::string> options = names();
+    for (std::string& option : options) {
+      option.insert(0, "--");
+    }
+    const std::string near = nearest(word, options);
     throw Error(ErrorKind::kUsage, fmt::format("unknown option {}", word),
                 near.empty() ? help : fmt::format("did you mean {}?", near));
   } catch (const po::too_many_positional_options_error&) {
@@ -99,6 +99,25 @@ bool Arguments::parse(const std::vector<std::string>& arguments) {
     }
   }
   return true;
+}
+
+std::vector<std::string> Arguments::names() const {
+  std::vector<std::string> names;
+  for (const auto& [group, description] : m_groups) {
+    for (const auto& option : description.options()) {
+      names.push_back(option->long_name());
+    }
+  }
+  return names;
+}
+
+bool Arguments::is_switch(const std::string& name) const {
+  for (const auto& [group, description] : m_groups) {
+    if (const po::option_description* option = description.find_nothrow(name, false)) {
+      return option->semantic()->max_tokens() == 0;
+    }
+  }
+  return false;
 }
 
 bool Arguments::has(const std::string& name) const {

@@ -28,6 +28,11 @@ class Arguments {
   /// option's name as a hint where one is close.
   [[nodiscard]] bool parse(const std::vector<std::string>& arguments);
 
+  /// Names of all options, in the order of the help text.
+  [[nodiscard]] std::vector<std::string> names() const;
+  /// Whether the option takes no value. False for an option that does not exist.
+  [[nodiscard]] bool is_switch(const std::string& name) const;
+
   [[nodiscard]] bool has(const std::string& name) const;    ///< given or defaulted
   [[nodiscard]] bool given(const std::string& name) const;  ///< given by the user
   template <class T>

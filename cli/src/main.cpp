@@ -18,6 +18,7 @@ const std::vector<Verb>& verbs() {
   static const std::vector<Verb> all{
       {"run", "replay one method on a trace: budgets, losses, recall, bytes", run_replay},
       {"cost", "model a method on hardware: time, throughput, memory, transfers", run_cost},
+      {"sweep", "what-if over axes of methods, budgets, hardware, contexts, batches", run_sweep},
       {"train", "calibrate an A2ATS codebook from a trace", run_train},
       {"report", "Markdown or one-file HTML of one or several runs", run_report},
       {"validate", "how far the cost model is off measured rows", run_validate},

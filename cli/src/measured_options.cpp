@@ -13,8 +13,8 @@ void add_measured_options(Arguments& arguments) {
       "measured", po::value<std::vector<std::string>>()->multitoken()->composing(),
       "CSV files, in the forms of docs/measured-data.md")(
       "rows", po::value<std::string>()->default_value("all"),
-      "all, even or odd: by their number in the file, from 0")("engine", po::value<std::string>(),
-                                                               "rows of this engine only")(
+      "all, even or odd: by their number in the file, from 0")(
+      "engine", po::value<std::string>(), "rows of this engine only, with or without its version")(
       "engine-version", po::value<std::string>(), "rows of this version of it only")(
       "kv-dtype", po::value<std::string>(), "attention rows of this cache type only")(
       "as", po::value<std::string>(),

@@ -56,9 +56,13 @@ void ProgressLine::finish() {
 }
 
 void ProgressLine::update(double share) {
-  if (g_interrupted) {
+  if (interrupted()) {
     throw Interrupted{};
   }
+  show(share);
+}
+
+void ProgressLine::show(double share, std::string_view note) {
   const auto now = Clock::now();
   const auto interval =
       m_terminal ? std::chrono::milliseconds(100) : std::chrono::milliseconds(10'000);
@@ -69,9 +73,13 @@ void ProgressLine::update(double share) {
   m_shown = true;
   const double elapsed = std::chrono::duration<double>(now - m_start).count();
   const double left = share > 0.0 ? elapsed * (1.0 - share) / share : 0.0;
-  std::cerr << fmt::format("{}{}: {:.0f} %, {:.0f} s left{}", m_terminal ? "\r" : "", m_what,
-                           100.0 * share, left, m_terminal ? "\x1b[K" : "\n")
+  std::cerr << fmt::format("{}{}: {:.0f} %, {:.0f} s left{}{}", m_terminal ? "\r" : "", m_what,
+                           100.0 * share, left, note, m_terminal ? "\x1b[K" : "\n")
             << std::flush;
+}
+
+bool interrupted() {
+  return g_interrupted;
 }
 
 void catch_interrupts() {

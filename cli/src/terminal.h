@@ -22,6 +22,9 @@ class ProgressLine {
   /// Throws Interrupted after Ctrl-C.
   void update(double share);
 
+  /// The same without looking for Ctrl-C. @param note behind the share, e.g. rates
+  void show(double share, std::string_view note = {});
+
   /// Clears the line, so that what comes next on the terminal starts at its first column.
   void finish();
 
@@ -35,12 +38,27 @@ class ProgressLine {
   Clock::time_point m_last;
 };
 
+/// Items a second since it was made.
+class RateClock {
+ public:
+  [[nodiscard]] double rate(std::int64_t items) const {
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - m_start;
+    return passed.count() > 0.0 ? static_cast<double>(items) / passed.count() : 0.0;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point m_start = std::chrono::steady_clock::now();
+};
+
 /// Thrown from progress updates once the user pressed Ctrl-C; main exits with 130.
 struct Interrupted {};
 
 /// Makes Ctrl-C raise Interrupted at the next progress update instead of killing the process; a
 /// second one kills it.
 void catch_interrupts();
+
+/// Whether Ctrl-C was pressed.
+[[nodiscard]] bool interrupted();
 
 /// True if stdout shows ANSI colours: a terminal, and NO_COLOR unset.
 [[nodiscard]] bool colours();

@@ -25,6 +25,7 @@ int run_info(const std::vector<std::string>& arguments);
 int run_record(const std::vector<std::string>& arguments);
 int run_replay(const std::vector<std::string>& arguments);
 int run_report(const std::vector<std::string>& arguments);
+int run_sweep(const std::vector<std::string>& arguments);
 int run_synth(const std::vector<std::string>& arguments);
 int run_train(const std::vector<std::string>& arguments);
 int run_validate(const std::vector<std::string>& arguments);

@@ -42,25 +42,26 @@ bool is_date(const std::string& text) {
 }
 
 Table fit_table(const sim::CalibrationRecord& record) {
-  Table table({"part", "rows", "floor_us", "unit_us", "us_per_gigabyte", "bandwidth_share",
-               "flops_share", "step_overhead_us", "mape", "median_error"});
+  Table table({"part", "rows", "floor_us", "unit_us", "us_per_gigabyte", "preset_share",
+               "bandwidth_share", "flops_share", "step_overhead_us", "mape", "median_error"});
   const auto number = [](double value) { return fmt::format("{:.4g}", value); };
   for (std::size_t i = 0; i < sim::kAttentionRegimes; ++i) {
     const sim::AttentionFit& fit = record.attention[i];
     if (fit.rows > 0) {
       table.add({fmt::format("attention-{}", name_of(static_cast<sim::AttentionRegime>(i))),
                  std::to_string(fit.rows), number(fit.floor_us), number(fit.unit_us),
-                 number(fit.us_per_gigabyte), "", "", "", fmt::format("{:.4f}", fit.mape),
-                 fmt::format("{:.4f}", fit.median_error)});
+                 number(fit.us_per_gigabyte), number(fit.preset_share), "", "", "",
+                 fmt::format("{:.4f}", fit.mape), fmt::format("{:.4f}", fit.median_error)});
     }
   }
   if (record.gemm.rows > 0) {
-    table.add({"gemm", std::to_string(record.gemm.rows), number(record.gemm.floor_us), "", "",
+    table.add({"gemm", std::to_string(record.gemm.rows), number(record.gemm.floor_us), "", "", "",
                number(record.gemm.bandwidth), number(record.gemm.flops), "",
-               fmt::format("{:.4f}", record.gemm.mape), ""});
+               fmt::format("{:.4f}", record.gemm.mape),
+               fmt::format("{:.4f}", record.gemm.median_error)});
   }
   if (record.end_to_end_rows > 0) {
-    table.add({"end-to-end", std::to_string(record.end_to_end_rows), "", "", "", "", "",
+    table.add({"end-to-end", std::to_string(record.end_to_end_rows), "", "", "", "", "", "",
                number(record.step_overhead_us), "", ""});
   }
   return table;
@@ -80,9 +81,9 @@ int run_calibrate(const std::vector<std::string>& words) {
       "attention a regime, dense layers, and the overhead of a decode step. The profile says what "
       "it\n"
       "was fitted to, and is refused for other engines.",
-      {"kvsieve calibrate --measured attention.csv --hardware h100-sxm --engine vllm "
-       "--engine-version 0.14.0 --kv-dtype bfloat16 --output tuned.json",
-       "kvsieve calibrate --measured mine.csv --hardware rtx-4090 --rows even --output mine.json"});
+      {"kvsieve calibrate --measured rows.csv --hardware h100-sxm --engine vllm --output "
+       "tuned.json",
+       "kvsieve calibrate --measured rows.csv --hardware rtx-4090 --rows even --output mine.json"});
   add_measured_options(arguments);
   arguments.options("Profile")("hardware", po::value(&hardware)->required(),
                                "profile to start from, an id or a .json file")(

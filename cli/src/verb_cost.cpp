@@ -24,135 +24,6 @@ namespace {
 constexpr std::int64_t kMostContext = std::int64_t{1} << 30;
 constexpr std::int64_t kMostSteps = 4096;
 
-const std::vector<std::string> kEvictionOnly{"budget", "longest-over-mean"};
-const std::vector<std::string> kRetrievalOnly{
-    "top",          "sinks",     "window",     "placement", "schedule",     "codewords",
-    "packed-codes", "selection", "hot-buffer", "hit-rate",  "union-factor", "run-tokens"};
-
-void refuse(const Arguments& arguments, const std::vector<std::string>& options,
-            const std::string& method) {
-  for (const std::string& option : options) {
-    if (arguments.given(option)) {
-      throw Error(ErrorKind::kUsage,
-                  fmt::format("--{} does not apply to the method {}", option, method),
-                  "`kvsieve cost --help` says which options belong to which family");
-    }
-  }
-}
-
-double at_least(double least, const Arguments& arguments, const std::string& name) {
-  const auto value = arguments.get<double>(name);
-  if (!(value >= least) || value > 1e9) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("--{} is {}, expected {} or more", name, value, least));
-  }
-  return value;
-}
-
-std::string method_names() {
-  std::string names;
-  for (const sim::CostMethod& method : sim::cost_methods()) {
-    names += (names.empty() ? "" : ", ") + method.name;
-  }
-  return names;
-}
-
-void add_method_options(Arguments& arguments) {
-  const std::string names = method_names();
-  arguments.options("Method")("method", po::value<std::string>()->default_value("full"),
-                              names.c_str())(
-      "model-shape", po::value<std::string>()->default_value("llama-3.1-8b"),
-      "model: an id or a .json file");
-  arguments.options("Eviction")("budget", po::value<std::string>()->default_value("20%"),
-                                "tokens a KV head keeps: 20% of the context, or 512")(
-      "longest-over-mean", po::value<double>(),
-      "longest head / mean of its layer; 2 for adaptive methods, 1 otherwise");
-  arguments.options("Retrieval")("top", po::value<std::string>(),
-                                 "K of a query head: 3% of the context, or 512")(
-      "sinks", po::value<std::int64_t>(), "first tokens, which stay on the GPU")(
-      "window", po::value<std::int64_t>(), "newest tokens, which stay on the GPU")(
-      "placement", po::value<std::string>(),
-      "cpu-attention, fetch-dma, fetch-kernel or fetch-hot-buffer")(
-      "schedule", po::value<std::string>(),
-      "serial (as published) or overlapped (two micro-batches)")(
-      "codewords", po::value<std::int64_t>(), "C of code methods")(
-      "packed-codes", po::bool_switch(), "12 bits a code rather than 16")(
-      "selection", po::value<std::string>()->default_value("buckets"),
-      "buckets or scores: top K from code buckets or from the scores of all tokens")(
-      "hot-buffer", po::value<std::int64_t>(),
-      "tokens a KV head that the GPU keeps, of a sequence")("hit-rate", po::value<double>(),
-                                                            "of the hot buffer; 0.6 if not given")(
-      "union-factor", po::value<double>(), "|union| / K of a group; sqrt(G) if not given")(
-      "run-tokens", po::value<double>(), "tokens of a contiguous run of the union; 1 if not given");
-}
-
-sim::CostMethod read_method(const Arguments& arguments, const sim::ModelDimensions& model) {
-  sim::CostMethod method = sim::cost_method(arguments.get<std::string>("method"));
-  if (method.family != sim::CostFamily::kEviction) {
-    refuse(arguments, kEvictionOnly, method.name);
-  } else {
-    method.budget = sim::Budget::parse(arguments.get<std::string>("budget"));
-    if (method.budget.kind == sim::Budget::Kind::kBytes) {
-      sim::CapacityOptions unpaged;
-      unpaged.page_tokens = 1;
-      method.budget.kind = sim::Budget::Kind::kTokens;
-      method.budget.amount /= sim::kv_cache_bytes(model, 1, unpaged);
-    }
-    if (arguments.has("longest-over-mean")) {
-      method.longest_over_mean = at_least(1.0, arguments, "longest-over-mean");
-    }
-  }
-  if (method.family != sim::CostFamily::kRetrieval) {
-    refuse(arguments, kRetrievalOnly, method.name);
-    return method;
-  }
-  if (!method.index.codes) {
-    refuse(arguments, {"codewords", "packed-codes", "selection"}, method.name);
-  }
-  if (arguments.has("top")) {
-    method.top = sim::TopBudget::parse(arguments.get<std::string>("top"));
-  }
-  if (arguments.has("sinks")) {
-    method.sinks = arguments.at_least(0, "sinks");
-  }
-  if (arguments.has("window")) {
-    method.window = arguments.at_least(1, "window");
-  }
-  if (arguments.has("placement")) {
-    method.placement = kernels::placement_from_name(arguments.get<std::string>("placement"));
-  }
-  if (arguments.has("schedule")) {
-    method.schedule = kernels::schedule_from_name(arguments.get<std::string>("schedule"));
-  }
-  if (arguments.has("codewords")) {
-    method.index.codewords = arguments.at_least(1, "codewords");
-  }
-  method.index.packed = arguments.get<bool>("packed-codes");
-  const auto selection = arguments.get<std::string>("selection");
-  if (selection != "buckets" && selection != "scores") {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("--selection '{}' is unknown, supported: buckets, scores", selection));
-  }
-  method.index.buckets = selection == "buckets";
-  if (arguments.has("hot-buffer")) {
-    method.hot_buffer = arguments.at_least(0, "hot-buffer");
-  }
-  if (arguments.has("hit-rate")) {
-    method.hit_rate = at_least(0.0, arguments, "hit-rate");
-    if (method.hit_rate > 1.0) {
-      throw Error(ErrorKind::kUsage,
-                  fmt::format("--hit-rate is {}, expected 0 to 1", method.hit_rate));
-    }
-  }
-  if (arguments.has("union-factor")) {
-    method.union_factor = at_least(1.0, arguments, "union-factor");
-  }
-  if (arguments.has("run-tokens")) {
-    method.run_tokens = at_least(1.0, arguments, "run-tokens");
-  }
-  return method;
-}
-
 /// The comma-separated whole numbers of an option, ascending; powers of two if it is not given.
 std::vector<std::int64_t> grid(const Arguments& arguments, const std::string& name,
                                std::int64_t first, std::int64_t last, std::int64_t most) {
@@ -251,7 +122,7 @@ int run_cost(const std::vector<std::string>& words) {
        "kvsieve cost --method a2ats --break-even --hardware h100-sxm --format csv",
        "kvsieve cost --method a2ats --schedule overlapped --batch 8 --timeline step.json",
        "kvsieve cost --method full --explain"});
-  add_method_options(arguments);
+  add_cost_method_options(arguments);
   add_hardware_options(arguments, "32768 if not given");
   arguments.options("Output")("format", po::value(&format)->default_value("table"),
                               "table, json, csv or md")(
@@ -279,7 +150,7 @@ int run_cost(const std::vector<std::string>& words) {
   }
   const sim::ModelDimensions model = sim::load_model(arguments.get<std::string>("model-shape"));
   sim::CostRequest request = hardware_request(arguments, model, 32'768);
-  request.point.method = read_method(arguments, model);
+  request.point.method = read_cost_method(arguments, model);
   request.steps = arguments.at_least(1, "steps");
   if (request.steps > kMostSteps) {
     throw Error(ErrorKind::kUsage,

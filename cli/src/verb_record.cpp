@@ -1,33 +1,12 @@
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
 #include <iostream>
 
+#include "component.h"
 #include "kvsieve/traces/error.h"
 #include "verb.h"
 
 namespace kvsieve::cli {
 namespace {
-
-/// The recorder is a program of its own, beside this one or on the PATH, so that `kvsieve` itself
-/// does not depend on llama.cpp.
-std::string recorder_path() {
-  std::error_code error;
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (!error) {
-    for (const char* place : {"kvsieve-record", "../record/kvsieve-record"}) {
-      const std::filesystem::path candidate = self.parent_path() / place;
-      if (std::filesystem::exists(candidate)) {
-        return candidate.string();
-      }
-    }
-  }
-  return "kvsieve-record";
-}
 
 /// What `record` would do, for builds without the recorder.
 void print_help() {
@@ -42,25 +21,14 @@ void print_help() {
 }  // namespace
 
 int run_record(const std::vector<std::string>& words) {
-  std::string program = recorder_path();
-  std::vector<std::string> copies = words;
-  std::vector<char*> arguments{program.data()};
-  for (std::string& word : copies) {
-    arguments.push_back(word.data());
+  start_component("kvsieve-record", "record", words);
+  if (std::any_of(words.begin(), words.end(),
+                  [](const std::string& word) { return word == "--help" || word == "-h"; })) {
+    print_help();
+    return 0;
   }
-  arguments.push_back(nullptr);
-  ::execvp(program.c_str(), arguments.data());
-  if (errno == ENOENT) {
-    if (std::any_of(words.begin(), words.end(),
-                    [](const std::string& word) { return word == "--help" || word == "-h"; })) {
-      print_help();
-      return 0;
-    }
-    throw Error(ErrorKind::kMissingCapability, "the recorder is not part of this build",
-                "`./dev recorder` gets llama.cpp and builds it; docs/recording.md tells more");
-  }
-  throw Error(ErrorKind::kInternal,
-              fmt::format("{}: cannot start it ({})", program, std::strerror(errno)));
+  throw Error(ErrorKind::kMissingCapability, "the recorder is not part of this build",
+              "`./dev recorder` gets llama.cpp and builds it; docs/recording.md tells more");
 }
 
 }  // namespace kvsieve::cli

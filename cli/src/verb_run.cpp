@@ -64,19 +64,9 @@ void require_finite(const traces::Trace& trace, const Result& result) {
 template <class Result>
 sim::CostReport cost_of(const Arguments& arguments, const traces::Trace& trace,
                         const Result& result) {
-  const traces::TraceHeader& header = trace.header();
-  sim::CostRequest request = hardware_request(
-      arguments,
-      arguments.has("model-shape") ? sim::load_model(arguments.get<std::string>("model-shape"))
-                                   : sim::dimensions_of(header.model),
-      std::max<std::int64_t>(header.prompt_tokens, 1));
-  request.point.method = sim::cost_method_of(result);
-  if (request.point.method.family == sim::CostFamily::kRetrieval) {
-    request.point.method.schedule =
-        kernels::schedule_from_name(arguments.get<std::string>("schedule"));
-    request.point.method.index.buckets = arguments.get<std::string>("selection") == "buckets";
-  }
-  request.loads = sim::captured_loads(result, header);
+  sim::CostRequest request = run_cost_request(arguments, trace.header());
+  request.point.method = run_cost_method(arguments, result);
+  request.loads = sim::captured_loads(result, trace.header());
   request.steps = std::max<std::int64_t>(request.loads.steps(), 1);
   return sim::cost_report(std::move(request));
 }

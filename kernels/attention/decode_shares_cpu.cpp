@@ -57,7 +57,8 @@ class Decode {
         m_padded((step.head_dim + decode_unit(ops.lanes) - 1) / decode_unit(ops.lanes) *
                  decode_unit(ops.lanes)),
         m_row_bytes(step.head_dim * static_cast<std::int64_t>(traces::size_of(step.dtype))),
-        m_block_tokens(decode_block_tokens(step.adjacent_values ? 2 * m_row_bytes : m_row_bytes)),
+        // Adjacent rows count twice, because those of two more blocks are prefetched.
+        m_block_tokens(decode_block_tokens(step.adjacent_values ? 4 * m_row_bytes : m_row_bytes)),
         m_part_size(step.group * m_padded + 2 * kDecodeStateLanes),
         m_total(std::accumulate(step.lengths, step.lengths + step.segments, std::int64_t{0})),
         m_share_tokens(decode_share_tokens(
@@ -114,6 +115,8 @@ class Decode {
   void arrange_queries(std::int64_t s) {
     const std::int64_t d = m_step.head_dim;
     const std::size_t element = traces::size_of(m_step.query_dtype);
+    float* units = m_queries.data() + s * m_step.group * m_padded;
+    std::fill_n(units, m_step.group * m_padded, 0.0F);
     for (std::int64_t g = 0; g < m_step.group; ++g) {
       const std::int64_t row = s * m_step.group + g;
       thread_local std::vector<float> plain;
@@ -122,10 +125,13 @@ class Decode {
                        static_cast<const std::byte*>(m_step.queries) +
                            static_cast<std::size_t>(row * d) * element,
                        plain);
-      float* target = m_queries.data() + row * m_padded;
-      std::fill_n(target, m_padded, 0.0F);
-      for (std::int64_t i = 0; i < d; ++i) {
-        target[m_order.data()[i]] = plain[static_cast<std::size_t>(i)] * m_step.scale;
+      const std::int64_t unit = decode_unit(m_ops.lanes);
+      for (std::int64_t first = 0; first < d; first += unit) {
+        // A number stays in its unit.
+        float* target = units + (first * m_step.group + g * unit) - first;
+        for (std::int64_t i = first; i < std::min(first + unit, d); ++i) {
+          target[m_order.data()[i]] = plain[static_cast<std::size_t>(i)] * m_step.scale;
+        }
       }
     }
   }
@@ -137,21 +143,36 @@ class Decode {
     std::int64_t count = 0;
   };
   void locate(std::int64_t s, std::int64_t begin, std::int64_t end, Block& block) const {
-    block.count = std::min(m_block_tokens, end - begin);
+    block.count = std::clamp<std::int64_t>(end - begin, 0, m_block_tokens);
+    if (block.count == 0) {
+      return;
+    }
     m_rows.locate(s, begin, block.count, block.keys.data(), block.values.data());
   }
 
+  /// Lets a block have addresses of at least as many rows as the one before it: some of that one's.
+  static void extend(const Block& before, Block& block) {
+    for (auto i = static_cast<std::size_t>(block.count); i < static_cast<std::size_t>(before.count);
+         ++i) {
+      block.keys[i] = before.keys[i];
+    }
+  }
+
   /// What the passes over a block's keys and values prefetch. Values that lie apart come for the
-  /// value pass, then the next keys. Adjacent ones come with their keys, half of the next block's
-  /// rows in each pass: the lines of a row are cheaper together.
-  [[nodiscard]] std::pair<AheadRows, AheadRows> ahead(const Block& now, const Block& next) const {
+  /// value pass, then the next keys. Adjacent ones come with their keys, half of a block's rows in
+  /// each pass: the lines of a row are cheaper together. Those are asked for two blocks ahead and
+  /// again one block ahead: a core whose buffers for outstanding lines are taken may drop one.
+  /// Rows of a ragged cache follow each other and need no more than one.
+  [[nodiscard]] std::pair<AheadRows, AheadRows> ahead(const Block& now, const Block& next,
+                                                      const Block& later) const {
     if (!m_step.adjacent_values) {
-      return {{now.values.data(), now.count, m_row_bytes},
-              {next.keys.data(), next.count, m_row_bytes}};
+      return {{now.values.data(), now.values.data(), now.count, m_row_bytes},
+              {next.keys.data(), next.keys.data(), next.count, m_row_bytes}};
     }
     const std::int64_t half = next.count / 2;
-    return {{next.keys.data(), half, 2 * m_row_bytes},
-            {next.keys.data() + half, next.count - half, 2 * m_row_bytes}};
+    return {
+        {next.keys.data(), later.keys.data(), half, 2 * m_row_bytes},
+        {next.keys.data() + half, later.keys.data() + half, next.count - half, 2 * m_row_bytes}};
   }
 
   void attend(const DecodePart& part) {
@@ -159,19 +180,24 @@ class Decode {
     std::fill_n(result.out, m_step.group * m_padded, 0.0F);
     std::fill_n(result.max, kDecodeStateLanes, -kInfinity);
     std::fill_n(result.sum, kDecodeStateLanes, 0.0F);
-    Block blocks[2];
-    locate(part.segment, part.begin, part.end, blocks[0]);
-    int current = 0;
+    Block blocks[3];
+    Block* now = &blocks[0];
+    Block* next = &blocks[1];
+    Block* later = &blocks[2];
+    locate(part.segment, part.begin, part.end, *now);
+    locate(part.segment, part.begin + m_block_tokens, part.end, *next);
     for (std::int64_t j = part.begin; j < part.end; j += m_block_tokens) {
-      Block& now = blocks[current];
-      Block& next = blocks[1 - current];
-      locate(part.segment, std::min<std::int64_t>(j + m_block_tokens, part.end), part.end, next);
-      const auto [key_pass_ahead, value_pass_ahead] = ahead(now, next);
-      m_ops.decode_block({m_type, m_step.group, m_step.head_dim, m_padded, now.keys.data(),
-                          now.values.data(), now.count, key_pass_ahead, value_pass_ahead,
+      locate(part.segment, j + 2 * m_block_tokens, part.end, *later);
+      extend(*next, *later);
+      const auto [key_pass_ahead, value_pass_ahead] = ahead(*now, *next, *later);
+      m_ops.decode_block({m_type, m_step.group, m_step.head_dim, m_padded, now->keys.data(),
+                          now->values.data(), now->count, key_pass_ahead, value_pass_ahead,
                           m_queries.data() + part.segment * m_step.group * m_padded,
                           m_step.softcap.value_or(0.0F), result.out, result.max, result.sum});
-      current = 1 - current;
+      Block* const done = now;
+      now = next;
+      next = later;
+      later = done;
     }
   }
 

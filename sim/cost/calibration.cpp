@@ -31,6 +31,7 @@ constexpr double kPrior = 0.02;
 constexpr double kOutlier = 3.0;
 constexpr std::size_t kOutlierNeighbours = 6;
 constexpr std::size_t kFewestNeighbours = 3;
+constexpr double kSurroundingsWeight = 0.02;
 
 double squared(double x) {
   return x * x;
@@ -147,29 +148,55 @@ void judge_fit(Fit& fit, const std::vector<Residual>& residuals) {
   fit.median_error = figures.median_error;
 }
 
-double fitted_us(const AttentionFit& fit, const HardwareProfile& profile, const MeasuredRow& row) {
-  const double waves = static_cast<double>(row.batch * row.kv_heads) / profile.gpu.sms.value;
-  const double kv = 2e-9 * static_cast<double>(row.batch) * static_cast<double>(row.context) *
-                    static_cast<double>(row.kv_heads * row.head_dim) *
-                    static_cast<double>(element_bytes_of(row.kv_dtype));
-  return fit.floor_us + fit.unit_us * waves + fit.us_per_gigabyte * kv;
+/// What one unit of each coefficient adds to a row's time. In the hbm regime the preset is a line
+/// in the other terms.
+LinearTerms fit_terms(const HardwareProfile& preset, const MeasuredRow& row) {
+  const double kv = kv_bytes(row);
+  const bool hbm = attention_regime(kv, preset.gpu.l2_bytes.value) == AttentionRegime::kHbm;
+  return {1.0, static_cast<double>(row.batch * row.kv_heads) / preset.gpu.sms.value, kv * 1e-9,
+          hbm ? 0.0 : modelled_us(preset, row)};
 }
 
-AttentionFit fit_attention(const HardwareProfile& profile, const std::vector<MeasuredRow>& rows) {
-  const AttentionFit floor{.floor_us = 1.0};
-  const AttentionFit unit{.unit_us = 1.0};
-  const AttentionFit byte{.us_per_gigabyte = 1.0};
+/// The shapes half and twice a row's batch and context that are of its regime, with the time that
+/// the preset gives them relative to it. Where rows do not tell terms apart, because all read as
+/// many bytes, say, these do; they weigh too little to count where rows do.
+void add_surroundings(const HardwareProfile& preset, const MeasuredRow& row,
+                      std::vector<LinearRow>& rows) {
+  const std::string regime = regime_of(preset.gpu, row);
+  const double ratio = row.latency_us / modelled_us(preset, row);
+  const auto add = [&](std::int64_t batch, std::int64_t context) {
+    MeasuredRow near = row;
+    near.batch = batch;
+    near.context = context;
+    if (batch > 0 && context > 0 && regime_of(preset.gpu, near) == regime) {
+      rows.push_back(
+          {fit_terms(preset, near), ratio * modelled_us(preset, near), kSurroundingsWeight});
+    }
+  };
+  add(row.batch * 2, row.context);
+  add(row.batch / 2, row.context);
+  add(row.batch, row.context * 2);
+  add(row.batch, row.context / 2);
+}
+
+AttentionFit fit_attention(const HardwareProfile& preset, const std::vector<MeasuredRow>& rows) {
   std::vector<LinearRow> linear;
   for (const MeasuredRow& row : rows) {
-    linear.push_back({{fitted_us(floor, profile, row), fitted_us(unit, profile, row),
-                       fitted_us(byte, profile, row)},
-                      row.latency_us});
+    linear.push_back({fit_terms(preset, row), row.latency_us});
+    add_surroundings(preset, row, linear);
   }
-  const std::array<double, 3> x = fit_least_relative_error(linear);
+  const LinearTerms x = fit_least_relative_error(linear);
   return {.floor_us = x[0],
           .unit_us = x[1],
           .us_per_gigabyte = x[2],
+          .preset_share = x[3],
           .rows = static_cast<std::int64_t>(rows.size())};
+}
+
+double fitted_us(const HardwareProfile& preset, const AttentionFit& fit, const MeasuredRow& row) {
+  const LinearTerms terms = fit_terms(preset, row);
+  return fit.floor_us * terms[0] + fit.unit_us * terms[1] + fit.us_per_gigabyte * terms[2] +
+         fit.preset_share * terms[3];
 }
 
 void calibrate_regime(const HardwareProfile& profile, AttentionRegime regime,
@@ -179,7 +206,7 @@ void calibrate_regime(const HardwareProfile& profile, AttentionRegime regime,
   std::vector<AttentionResidual> all;
   for (const MeasuredRow& row : rows) {
     all.push_back(make_residual(regime, row.q_heads, row.kv_heads, row.batch, row.context,
-                                row.latency_us / fitted_us(fit, profile, row)));
+                                row.latency_us / fitted_us(profile, fit, row)));
   }
   const std::vector<AttentionResidual> kept = without_outliers(std::move(all), record.outlier_rows);
   judge_fit(fit, kept);
@@ -300,10 +327,8 @@ HardwareProfile calibrate(HardwareProfile profile, std::span<const MeasuredFile>
       ++record.flagged_rows;
     } else if (row.op == MeasuredOp::kDecodeAttention) {
       record.kv_dtype = row.kv_dtype;
-      const double kv = 2.0 * static_cast<double>(row.batch) * static_cast<double>(row.context) *
-                        static_cast<double>(row.kv_heads * row.head_dim) *
-                        static_cast<double>(element_bytes_of(row.kv_dtype));
-      attention[static_cast<std::size_t>(attention_regime(kv, profile.gpu.l2_bytes.value))]
+      attention[static_cast<std::size_t>(
+                    attention_regime(kv_bytes(row), profile.gpu.l2_bytes.value))]
           .push_back(std::move(row));
     } else {
       (row.op == MeasuredOp::kGemm ? gemm : end_to_end_rows).push_back(std::move(row));

@@ -4,12 +4,16 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "kvsieve/traces/error.h"
 
 namespace kvsieve::sim {
 namespace {
+
+constexpr std::array<std::string_view, 5> kFetchPaths{"dma", "batched-dma", "kernel", "zero-copy",
+                                                      "cpu-gather"};
 
 /// Stated, not measured: how far the longest head of an adaptive method lies above the mean.
 constexpr double kAdaptiveLongest = 2.0;
@@ -123,6 +127,19 @@ std::vector<CostMethod> all_methods() {
 }
 
 }  // namespace
+
+std::string_view name_of(FetchPath path) noexcept {
+  return kFetchPaths[static_cast<std::size_t>(path)];
+}
+
+FetchPath fetch_path_from_name(std::string_view name) {
+  const auto found = std::find(kFetchPaths.begin(), kFetchPaths.end(), name);
+  if (found == kFetchPaths.end()) {
+    throw Error(ErrorKind::kUsage, fmt::format("--fetch-path '{}' is unknown, supported: {}", name,
+                                               fmt::join(kFetchPaths, ", ")));
+  }
+  return static_cast<FetchPath>(found - kFetchPaths.begin());
+}
 
 std::string_view name_of(CostFamily family) noexcept {
   switch (family) {

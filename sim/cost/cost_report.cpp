@@ -84,6 +84,9 @@ ordered_json method_json(const CostMethod& method) {
       json["packed_codes"] = method.index.packed;
       json["buckets"] = method.index.buckets;
     }
+    if (method.fetch_path) {
+      json["fetch_path"] = name_of(*method.fetch_path);
+    }
     if (method.placement == Placement::kFetchHotBuffer) {
       json["hot_buffer"] = method.hot_buffer;
       json["hit_rate"] = method.hit_rate;

@@ -2,15 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 namespace kvsieve::sim {
 namespace {
 
-using Vector = std::array<double, 3>;
-using Matrix = std::array<Vector, 3>;
+using Vector = LinearTerms;
+using Matrix = std::array<Vector, kLinearTerms>;
+using Point = std::array<double, 3>;
 
-constexpr std::size_t kTerms = 3;
+constexpr std::size_t kTerms = kLinearTerms;
 
 /// Solves a x = b for the terms in `chosen`, the others 0; nothing if they depend on each other.
 std::optional<Vector> solve(Matrix a, Vector b, unsigned chosen) {
@@ -54,8 +56,8 @@ std::optional<Vector> solve(Matrix a, Vector b, unsigned chosen) {
   return x;
 }
 
-/// The smallest weighted sum of squares of (terms x - 1) over x >= 0: with three terms every set of
-/// terms that are not 0 can be tried.
+/// The smallest weighted sum of squares of (terms x - 1) over x >= 0: with so few terms every set
+/// of those that are not 0 can be tried.
 Vector non_negative_least_squares(const std::vector<Vector>& rows, const std::vector<double>& w) {
   Matrix a{};
   Vector b{};
@@ -85,7 +87,7 @@ Vector non_negative_least_squares(const std::vector<Vector>& rows, const std::ve
       continue;
     }
     // At a minimum over its terms the sum of squares has fallen by x b.
-    const double gain = (*x)[0] * b[0] + (*x)[1] * b[1] + (*x)[2] * b[2];
+    const double gain = std::inner_product(x->begin(), x->end(), b.begin(), 0.0);
     if (gain > best_gain) {
       best_gain = gain;
       best = *x;
@@ -99,24 +101,28 @@ Vector non_negative_least_squares(const std::vector<Vector>& rows, const std::ve
 
 }  // namespace
 
-std::array<double, 3> fit_least_relative_error(const std::vector<LinearRow>& rows) {
+LinearTerms fit_least_relative_error(const std::vector<LinearRow>& rows) {
   constexpr int kIterations = 120;
   constexpr double kFirstWidth = 0.1;
   constexpr double kLastWidth = 1e-7;
   constexpr double kNarrowing = 0.85;
   std::vector<Vector> terms;
+  std::vector<double> weights;
   for (const LinearRow& row : rows) {
-    terms.push_back({row.terms[0] / row.value, row.terms[1] / row.value, row.terms[2] / row.value});
+    Vector& relative = terms.emplace_back(row.terms);
+    for (double& term : relative) {
+      term /= row.value;
+    }
+    weights.push_back(row.weight);
   }
-  std::vector<double> weights(rows.size(), 1.0);
   Vector x = non_negative_least_squares(terms, weights);
   // Errors below a width count by their square; the width narrows, so that early weights do not
   // lock on to whichever rows the first fit happened to meet.
   double width = kFirstWidth;
   for (int i = 0; i < kIterations; ++i) {
     for (std::size_t r = 0; r < terms.size(); ++r) {
-      const double error = terms[r][0] * x[0] + terms[r][1] * x[1] + terms[r][2] * x[2] - 1.0;
-      weights[r] = 1.0 / std::max(std::abs(error), width);
+      const double modelled = std::inner_product(x.begin(), x.end(), terms[r].begin(), 0.0);
+      weights[r] = rows[r].weight / std::max(std::abs(modelled - 1.0), width);
     }
     x = non_negative_least_squares(terms, weights);
     width = std::max(kLastWidth, width * kNarrowing);
@@ -149,14 +155,14 @@ std::array<double, 3> simplex_minimum(
   constexpr int kMoves = 400;
   constexpr double kSmallSpread = 1e-12;
   struct Corner {
-    Vector at;
+    Point at;
     double loss;
   };
-  Vector best = start;
+  Point best = start;
   for (int restart = 0; restart < kRestarts; ++restart) {
     std::vector<Corner> corners{{best, loss(best)}};
-    for (std::size_t i = 0; i < kTerms; ++i) {
-      Vector at = best;
+    for (std::size_t i = 0; i < best.size(); ++i) {
+      Point at = best;
       at[i] += restart % 2 == 0 ? steps[i] : -steps[i];
       corners.push_back({at, loss(at)});
     }
@@ -169,7 +175,7 @@ std::array<double, 3> simplex_minimum(
       Corner& worst = corners.back();
       const auto along = [&](double factor) {
         Corner corner;
-        for (std::size_t i = 0; i < kTerms; ++i) {
+        for (std::size_t i = 0; i < best.size(); ++i) {
           const double middle = (corners[0].at[i] + corners[1].at[i] + corners[2].at[i]) / 3.0;
           corner.at[i] = middle + factor * (worst.at[i] - middle);
         }
@@ -188,7 +194,7 @@ std::array<double, 3> simplex_minimum(
           worst = contracted;
         } else {
           for (std::size_t c = 1; c < corners.size(); ++c) {
-            for (std::size_t i = 0; i < kTerms; ++i) {
+            for (std::size_t i = 0; i < best.size(); ++i) {
               corners[c].at[i] = 0.5 * (corners[c].at[i] + corners[0].at[i]);
             }
             corners[c].loss = loss(corners[c].at);

@@ -7,16 +7,20 @@
 
 namespace kvsieve::sim {
 
+inline constexpr std::size_t kLinearTerms = 4;
+using LinearTerms = std::array<double, kLinearTerms>;
+
 /// One row of a linear model: value = sum of coefficient x term.
 struct LinearRow {
-  std::array<double, 3> terms{};
-  double value = 0.0;  ///< above 0
+  LinearTerms terms{};
+  double value = 0.0;   ///< above 0
+  double weight = 1.0;  ///< of its error in the sum
 };
 
-/// Coefficients >= 0 with the smallest sum of |modelled / value - 1|, by iteratively reweighted
-/// least squares. A term whose column is 0, or that others make up for, gets 0. The same rows give
-/// the same bits.
-[[nodiscard]] std::array<double, 3> fit_least_relative_error(const std::vector<LinearRow>& rows);
+/// Coefficients >= 0 with the smallest sum of weight x |modelled / value - 1|, by iteratively
+/// reweighted least squares. A term whose column is 0, or that others make up for, gets 0. The same
+/// rows give the same bits.
+[[nodiscard]] LinearTerms fit_least_relative_error(const std::vector<LinearRow>& rows);
 
 /// The x >= 0 with the smallest sum of |base + slope x - value| / value: a weighted median.
 struct ShiftRow {

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <xxhash.h>
 
 #include <algorithm>
 #include <array>
@@ -14,6 +13,7 @@
 
 #include "csv_table.h"
 #include "kvsieve/sim/model_dimensions.h"
+#include "kvsieve/traces/content_hash.h"
 #include "kvsieve/traces/error.h"
 #include "kvsieve/traces/json_fields.h"
 
@@ -399,18 +399,18 @@ std::string_view name_of(MeasuredOp op) noexcept {
 
 MeasuredFile read_measured(const std::filesystem::path& path) {
   const std::string text = read_text(path);
-  const CsvTable table = parse_csv(text, path.string());
-  const Form& form = form_of(table, path.string());
-  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  const std::string shown = path.string();
+  const CsvTable table = parse_csv(text, shown);
+  const Form& form = form_of(table, shown);
   MeasuredFile file;
   file.form = form.name;
   file.name = path.filename().string();
-  file.hash = fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+  file.hash = traces::content_hash(text);
   file.total_rows = static_cast<std::int64_t>(table.records.size());
   Models models;
   std::map<std::string, std::int64_t> unknown;
   for (std::size_t i = 0; i < table.records.size(); ++i) {
-    const Cells cells(table, table.records[i], path.string());
+    const Cells cells(table, table.records[i], shown);
     MeasuredRow row;
     row.line = cells.line();
     row.number = static_cast<std::int64_t>(i);

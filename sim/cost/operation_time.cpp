@@ -70,14 +70,17 @@ double OperationTimes::fitted_attention_us(const DecodeAttentionShape& shape) co
   const CalibrationRecord& record = *m_calibration;
   const AttentionRegime at = regime(shape);
   const AttentionFit& fit = record.attention[static_cast<std::size_t>(at)];
-  const AttentionFit& hbm = record.attention[static_cast<std::size_t>(AttentionRegime::kHbm)];
   const double waves = shape.batch * static_cast<double>(shape.kv_heads) / m_sms;
-  const double kv = shape.kv_bytes() * 1e-9;
-  const double rate = !shape.warm && at != AttentionRegime::kHbm && hbm.rows > 0
-                          ? std::max(fit.us_per_gigabyte, hbm.us_per_gigabyte)
-                          : fit.us_per_gigabyte;
-  return (fit.floor_us + fit.unit_us * waves + rate * kv) *
-         residual_correction(record, at, shape.q_heads, shape.kv_heads, shape.batch, shape.context);
+  // Rows were measured with a warm cache of equal lengths; what else costs, the preset knows.
+  DecodeAttentionShape measured = shape;
+  measured.warm = true;
+  measured.longest_over_mean = 1.0;
+  const double preset = preset_attention_us(measured);
+  const double fitted = fit.floor_us + fit.unit_us * waves +
+                        fit.us_per_gigabyte * shape.kv_bytes() * 1e-9 + fit.preset_share * preset;
+  return fitted * residual_correction(record, at, shape.q_heads, shape.kv_heads, shape.batch,
+                                      shape.context) +
+         (preset_attention_us(shape) - preset);
 }
 
 double OperationTimes::decode_attention_us(const DecodeAttentionShape& shape,
@@ -89,7 +92,8 @@ double OperationTimes::decode_attention_us(const DecodeAttentionShape& shape,
     const Architecture& arch = m_architecture;
     terms->push_back(
         {"decode attention",
-         fitted ? "(floor + unit x waves + us/GB x KV) x neighbours' residual"
+         fitted ? "(floor + unit x waves + us/GB x KV + share x preset) x neighbours' residual + "
+                  "preset's surcharge of a cold cache and uneven lengths"
                 : "floor + split x doublings + unit x waves + max(KV / (efficiency x bandwidth) + "
                   "cold x min(1, KV / L2), compute, longest head)",
          fmt::format("batch {:g}, {} query heads, {} KV heads, d {}, context {:.0f}, {} bytes an "

@@ -30,8 +30,10 @@ double bytes_of(const Work& work) {
   return static_cast<double>(work.bytes_read + work.bytes_written);
 }
 
+constexpr std::array<TransferPath, 4> kTransferPathOf{
+    TransferPath::kDma, TransferPath::kBatchedDma, TransferPath::kKernel, TransferPath::kZeroCopy};
+
 constexpr std::string_view kGemmMemory = "gemm-memory";
-constexpr std::string_view kGemmCompute = "gemm-compute";
 
 std::string_view attention_regime_name(AttentionRegime regime) {
   switch (regime) {
@@ -167,28 +169,42 @@ double StageTimes::moved_row_bytes() const {
   return m_method.index.key_rank > 0 ? row / 2.0 : row;
 }
 
+FetchPath StageTimes::fetch_path() const {
+  if (m_method.fetch_path) {
+    return *m_method.fetch_path;
+  }
+  const TransferTimes& link = m_step.m_link;
+  if (m_method.placement == Placement::kFetchDma) {
+    return link.has(TransferPath::kBatchedDma, Direction::kToGpu) ? FetchPath::kBatchedDma
+                                                                  : FetchPath::kDma;
+  }
+  return link.has(TransferPath::kZeroCopy, Direction::kToGpu) ? FetchPath::kZeroCopy
+                                                              : FetchPath::kKernel;
+}
+
 StageTime StageTimes::fetch(CostTerms* terms) const {
   const double wanted = m_batch * kv_heads() * union_tokens();
   const bool buffered = m_method.placement == Placement::kFetchHotBuffer;
   const double rows = buffered ? wanted * m_load.miss_share : wanted;
   const double bytes = rows * moved_row_bytes();
   const double unit = static_cast<double>(m_method.index.unit_tokens);
-  const bool dma = m_method.placement == Placement::kFetchDma;
-  const Direction direction = Direction::kToGpu;
   const TransferTimes& link = m_step.m_link;
-  TransferPath path = TransferPath::kZeroCopy;
-  if (dma) {
-    path = link.has(TransferPath::kBatchedDma, direction) ? TransferPath::kBatchedDma
-                                                          : TransferPath::kDma;
-  } else if (!link.has(path, direction)) {
-    path = TransferPath::kKernel;
-  }
+  const FetchPath path = fetch_path();
+  const bool copies = path == FetchPath::kDma || path == FetchPath::kBatchedDma;
   StageTime time;
   time.bytes = bytes;
-  time.pieces = dma ? rows * std::min(m_load.run_share, 1.0 / unit) : rows / unit;
-  time.us = link.transfer_us(path, direction, bytes, time.pieces, terms);
+  time.pieces = copies ? rows * std::min(m_load.run_share, 1.0 / unit) : rows / unit;
+  if (path == FetchPath::kCpuGather) {
+    time.pieces = rows > 0.0 ? 1.0 : 0.0;
+    time.us = rows > 0.0 ? m_step.m_host.gather_us(bytes, terms) +
+                               link.message_us(Direction::kToGpu, bytes, terms)
+                         : 0.0;
+  } else {
+    time.us = link.transfer_us(kTransferPathOf[static_cast<std::size_t>(path)], Direction::kToGpu,
+                               bytes, time.pieces, terms);
+  }
   const double gbps = time.us > 0.0 ? bytes / time.us * 1e-3 : 0.0;
-  if (!dma) {
+  if (path == FetchPath::kKernel || path == FetchPath::kZeroCopy) {
     time.us += m_step.m_gpu.kernel_us(0.0, 0.0, 1.0, false, terms);
     time.uses[at(SharedResource::kSms)] = kCopyKernelSms;
   }

@@ -44,6 +44,7 @@ class StageTimes {
   [[nodiscard]] StageTime encode(CostTerms* terms) const;
   [[nodiscard]] StageTime score(CostTerms* terms) const;
   [[nodiscard]] StageTime top_k(CostTerms* terms) const;
+  [[nodiscard]] FetchPath fetch_path() const;
   [[nodiscard]] StageTime fetch(CostTerms* terms) const;
   [[nodiscard]] StageTime fetched_attention(CostTerms* terms) const;
   [[nodiscard]] StageTime mlp(CostTerms* terms) const;

@@ -208,10 +208,10 @@ RowChoice row_choice_from_name(std::string_view name) {
               "supported: all, even, odd");
 }
 
-bool RowFilter::takes(const MeasuredRow& row) const noexcept {
+bool RowFilter::takes(const MeasuredRow& row) const {
   const bool even = row.number % 2 == 0;
   return (rows == RowChoice::kAll || even == (rows == RowChoice::kEven)) &&
-         (engine.empty() || same_name(engine, row.engine)) &&
+         (engine.empty() || same_name(engine, row.engine) || same_name(engine, engine_of(row))) &&
          (engine_version.empty() || same_name(engine_version, row.engine_version)) &&
          (kv_dtype.empty() || row.op != MeasuredOp::kDecodeAttention ||
           same_name(kv_dtype, row.kv_dtype));
@@ -248,7 +248,7 @@ std::string regime_of(const GpuSpec& gpu, const MeasuredRow& row) {
   }
   if (row.op == MeasuredOp::kDecodeAttention) {
     return fmt::format("attention-{}",
-                       name_of(attention_regime(shape_of(row).kv_bytes(), gpu.l2_bytes.value)));
+                       name_of(attention_regime(kv_bytes(row), gpu.l2_bytes.value)));
   }
   const auto m = static_cast<double>(row.m);
   const auto n = static_cast<double>(row.n);
@@ -258,11 +258,15 @@ std::string regime_of(const GpuSpec& gpu, const MeasuredRow& row) {
   return intensity < ridge ? "gemm-memory" : "gemm-compute";
 }
 
+double kv_bytes(const MeasuredRow& row) {
+  return shape_of(row).kv_bytes();
+}
+
 bool is_impossible(const GpuSpec& gpu, const MeasuredRow& row) {
   if (row.op != MeasuredOp::kDecodeAttention) {
     return false;
   }
-  const double kv = shape_of(row).kv_bytes();
+  const double kv = kv_bytes(row);
   return attention_regime(kv, gpu.l2_bytes.value) == AttentionRegime::kHbm &&
          kv / row.latency_us > gpu.memory_gbps.value * 1e3;
 }

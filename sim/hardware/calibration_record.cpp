@@ -42,6 +42,7 @@ ordered_json attention_json(const CalibrationRecord& record, AttentionRegime reg
           {"floor_us", fit.floor_us},
           {"unit_us", fit.unit_us},
           {"us_per_gigabyte", fit.us_per_gigabyte},
+          {"preset_share", fit.preset_share},
           {"mape", fit.mape},
           {"median_error", fit.median_error},
           {"residuals", std::move(residuals)}};
@@ -74,17 +75,18 @@ std::vector<std::pair<std::vector<std::int64_t>, double>> residual_rows(const Js
 }
 
 void read_attention(const JsonFields& fields, AttentionRegime regime, CalibrationRecord& record) {
-  fields.allow_only(
-      {"rows", "floor_us", "unit_us", "us_per_gigabyte", "mape", "median_error", "residuals"});
+  fields.allow_only({"rows", "floor_us", "unit_us", "us_per_gigabyte", "preset_share", "mape",
+                     "median_error", "residuals"});
   AttentionFit& fit = record.attention[static_cast<std::size_t>(regime)];
   fit.rows = fields.integer("rows", 0, kLargest);
   fit.floor_us = non_negative(fields, "floor_us");
   fit.unit_us = non_negative(fields, "unit_us");
   fit.us_per_gigabyte = non_negative(fields, "us_per_gigabyte");
+  fit.preset_share = non_negative(fields, "preset_share");
   fit.mape = non_negative(fields, "mape");
   fit.median_error = non_negative(fields, "median_error");
-  if (fit.rows > 0 && fit.floor_us + fit.unit_us + fit.us_per_gigabyte <= 0.0) {
-    fields.fail("floor_us", "some time, as unit_us and us_per_gigabyte are 0");
+  if (fit.rows > 0 && fit.floor_us + fit.unit_us + fit.us_per_gigabyte + fit.preset_share <= 0.0) {
+    fields.fail("floor_us", "some time, as the other coefficients are 0");
   }
   for (const auto& [shape, ratio] :
        residual_rows(fields, 4, "rows [q_heads, kv_heads, batch, context, measured / fitted]")) {

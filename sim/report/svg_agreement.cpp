@@ -36,12 +36,14 @@ double draw(SvgCanvas& canvas, const AgreementChart& chart) {
   canvas.text(0.0, label_y, fmt::format("{} / {}", chart.y_name, chart.unit), "label");
   const Range range = decades(chart);
   const Axis axis{range.low, range.high, 1.0, {}};
-  Plot plot{0.0, label_y + 12.0, canvas.width() - 12.0, label_y + 12.0 + kPlotHeight};
   std::vector<std::string> labels;
+  double widest = 0.0;
   for (double power = range.low; power <= range.high; power += 1.0) {
-    labels.push_back(number_text(std::pow(10.0, power), Unit::kNumber));
-    plot.left = std::max(plot.left, text_width(labels.back()) + 8.0);
+    labels.push_back(number_text(std::pow(10.0, power), Unit::kTokens));
+    widest = std::max(widest, text_width(labels.back()));
   }
+  const Plot plot{widest + 8.0, label_y + 12.0, canvas.width() - 0.5 * widest,
+                  label_y + 12.0 + kPlotHeight};
   const auto x_at = [&](double value) {
     return axis.place(std::log10(value), plot.left, plot.right);
   };

@@ -38,13 +38,17 @@ constexpr std::int64_t kRowsAStride = 16;
 // Rows that lie between the prefetch and the reading of a row; which is best depends on the
 // machine.
 constexpr std::int64_t kDistances[] = {8, 16, 32};
+// Whether they are also prefetched twice as far ahead: a core may drop prefetches when its buffers
+// for outstanding lines are taken.
+constexpr bool kTwice[] = {false, true};
 
 /// Rows to read in their order.
 struct RowReads {
   const std::byte* base;
   std::span<const std::int32_t> rows;
   std::int64_t row_bytes;
-  std::int64_t distance;
+  std::int64_t first_ahead;  ///< rows between a prefetch and the reading; 0: none
+  std::int64_t ahead;
 
   [[nodiscard]] const std::byte* row(std::int64_t i) const {
     return base + rows[static_cast<std::size_t>(i)] * row_bytes;
@@ -101,10 +105,12 @@ struct RowReads {
     Integers_##isa sums[kReadUnroll] = {};                                          \
     const auto count = static_cast<std::int64_t>(reads.rows.size());                \
     for (std::int64_t i = 0; i < count; ++i) {                                      \
-      if (i + reads.distance < count) {                                             \
-        const std::byte* ahead = reads.row(i + reads.distance);                     \
-        for (std::int64_t at = 0; at < reads.row_bytes; at += kCacheLine) {         \
-          __builtin_prefetch(ahead + at);                                           \
+      for (const std::int64_t distance : {reads.first_ahead, reads.ahead}) {        \
+        if (distance > 0 && i + distance < count) {                                 \
+          const std::byte* row = reads.row(i + distance);                           \
+          for (std::int64_t at = 0; at < reads.row_bytes; at += kCacheLine) {       \
+            __builtin_prefetch(row + at);                                           \
+          }                                                                         \
         }                                                                           \
       }                                                                             \
       const auto* vectors = reinterpret_cast<const Integers_##isa*>(reads.row(i));  \
@@ -221,18 +227,21 @@ double measure_row_reads(int threads, std::int64_t row_bytes) {
   std::iota(all.begin(), all.end(), 0);
   for (Reader& reader : readers) {
     std::fill_n(reader.memory.data(), kReadBytes, std::byte{1});
-    for (std::size_t i = 0; i < std::size(kDistances) * kRepetitions; ++i) {
+    for (std::size_t i = 0; i < std::size(kDistances) * std::size(kTwice) * kRepetitions; ++i) {
       std::sample(all.begin(), all.end(), std::back_inserter(reader.lists.emplace_back()),
                   rows / kRowsAStride, generator);
     }
   }
   double least = 0.0;
   for (const std::int64_t distance : kDistances) {
-    const double seconds = best_seconds(threads, [&](int thread) {
-      Reader& reader = readers[static_cast<std::size_t>(thread)];
-      chosen.gather({reader.memory.data(), reader.lists[reader.turn++], row_bytes, distance});
-    });
-    least = least == 0.0 ? seconds : std::min(least, seconds);
+    for (const bool twice : kTwice) {
+      const double seconds = best_seconds(threads, [&](int thread) {
+        Reader& reader = readers[static_cast<std::size_t>(thread)];
+        chosen.gather({reader.memory.data(), reader.lists[reader.turn++], row_bytes,
+                       twice ? 2 * distance : 0, distance});
+      });
+      least = least == 0.0 ? seconds : std::min(least, seconds);
+    }
   }
   return static_cast<double>(threads * (rows / kRowsAStride) * row_bytes) / least;
 }

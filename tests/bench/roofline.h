@@ -24,7 +24,8 @@ struct Roofline {
 
 /// Bytes a second that `threads` threads read of rows at ascending random places, a sixteenth of
 /// 256 MiB each, and do nothing with: what attention over selected rows can reach at most. Each row
-/// is prefetched whole, as far ahead as serves best, in huge pages where the system grants them.
+/// is prefetched whole, once or twice, as far ahead as serves best, in huge pages where the system
+/// grants them.
 /// @param row_bytes a multiple of 64
 [[nodiscard]] double measure_row_reads(int threads, std::int64_t row_bytes);
 

@@ -9,10 +9,15 @@ WITHOUT_DEFAULT = {("run", name) for name in ("method", "window", "sinks", "pool
                                               "output", "link", "cpu", "engine", "context",
                                               "model-shape")}
 WITHOUT_DEFAULT |= {("cost", name) for name in (
-    "longest-over-mean", "top", "sinks", "window", "placement", "schedule", "codewords",
+    "longest-over-mean", "top", "sinks", "window", "placement", "fetch-path", "schedule",
+    "codewords",
     "hot-buffer", "hit-rate", "union-factor", "run-tokens", "link", "cpu", "engine", "context",
     "contexts", "batches", "timeline", "list")}
 WITHOUT_DEFAULT |= {("train", "output")}
+WITHOUT_DEFAULT |= {(verb, name) for verb in ("validate", "calibrate") for name in (
+    "measured", "engine", "engine-version", "kv-dtype", "as", "hardware")}
+WITHOUT_DEFAULT |= {("validate", "report"), ("validate", "fail-above"), ("calibrate", "output"),
+                    ("calibrate", "date")}
 WITHOUT_DEFAULT |= {("report", name) for name in ("format", "output", "title")}
 
 

@@ -17,12 +17,16 @@ inline void require(bool holds, const char* promise) {
   }
 }
 
-/// Bad input may end in one kind of error only, with a short message on one line.
-inline void require_bad_input(const Error& error) {
+/// Input may end in one kind of error only, with a short message on one line.
+inline void require_error(const Error& error, ErrorKind kind) {
   const std::string_view text = error.what();
-  require(error.kind() == ErrorKind::kBadInput, "the error is of the kind bad input");
+  require(error.kind() == kind, "the error is of the expected kind");
   require(is_printable_line(text), "the message is one printable line");
   require(text.size() < 500, "the message is short");
+}
+
+inline void require_bad_input(const Error& error) {
+  require_error(error, ErrorKind::kBadInput);
 }
 
 }  // namespace kvsieve::tests

@@ -5,7 +5,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +12,7 @@
 #include <cstring>
 #include <iterator>
 
+#include "kvsieve/traces/content_hash.h"
 #include "kvsieve/traces/error.h"
 #include "kvsieve/traces/json_fields.h"
 #include "kvsieve/traces/output_file.h"
@@ -247,8 +247,7 @@ void SafetensorsFile::release(const TensorView& tensor) const noexcept {
 }
 
 std::string SafetensorsFile::hash() const {
-  const XXH128_hash_t hash = XXH3_128bits(m_mapping->data, m_mapping->size);
-  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+  return content_hash(std::span(m_mapping->data, m_mapping->size));
 }
 
 struct SafetensorsWriter::State {

@@ -39,6 +39,7 @@ enum class RowType { kF16, kBF16, kF32 };
 /// queue of outstanding lines and stop it.
 struct AheadRows {
   const void* const* rows = nullptr;
+  const void* const* later = nullptr;  ///< [count] prefetched with them, for a later block
   std::int64_t count = 0;
   std::int64_t bytes = 0;  ///< of each row
 };
@@ -56,7 +57,7 @@ struct DecodeBlock {
   AheadRows key_pass_ahead;
   AheadRows value_pass_ahead;
 
-  const float* queries;  ///< [G, padded] arranged, zero-padded, scaled
+  const float* queries;  ///< [padded / unit, G, unit] arranged, zero-padded, scaled
   float softcap;         ///< 0: none
   float* out;            ///< [G, padded] arranged, sum of exp(score - max) times value
   float* max;  ///< [kDecodeStateLanes], -inf at first: what was taken away from scores, repeated

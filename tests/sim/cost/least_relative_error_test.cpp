@@ -12,7 +12,7 @@ std::vector<LinearRow> planted(double a, double b, double c) {
   for (int i = 0; i < 40; ++i) {
     const double x = 1.0 + i % 7;
     const double y = std::pow(1.3, i % 11);
-    rows.push_back({{1.0, x, y}, a + b * x + c * y});
+    rows.push_back({{1.0, x, y, 0.0}, a + b * x + c * y});
   }
   return rows;
 }
@@ -39,7 +39,7 @@ TEST(LeastRelativeError, CoefficientsAreNeverNegative) {
   // The line through these has a negative intercept.
   std::vector<LinearRow> rows;
   for (int i = 1; i <= 20; ++i) {
-    rows.push_back({{1.0, static_cast<double>(i), 0.0}, 3.0 * i * (1.0 + 0.01 * i)});
+    rows.push_back({{1.0, static_cast<double>(i), 0.0, 0.0}, 3.0 * i * (1.0 + 0.01 * i)});
   }
   const auto x = fit_least_relative_error(rows);
   EXPECT_EQ(x[0], 0.0);
@@ -51,11 +51,27 @@ TEST(LeastRelativeError, DependentTermsAreNoTrouble) {
   std::vector<LinearRow> rows;
   for (int i = 1; i <= 20; ++i) {
     const double x = i;
-    rows.push_back({{1.0, x, 2.0 * x}, 5.0 + 3.0 * x});
+    rows.push_back({{1.0, x, 2.0 * x, 0.0}, 5.0 + 3.0 * x});
   }
   const auto x = fit_least_relative_error(rows);
   EXPECT_NEAR(x[0], 5.0, 1e-6);
   EXPECT_NEAR(x[1] + 2.0 * x[2], 3.0, 1e-6);
+}
+
+TEST(LeastRelativeError, LightRowsDecideOnlyWhatOthersLeaveOpen) {
+  std::vector<LinearRow> rows;
+  for (int i = 0; i < 20; ++i) {
+    rows.push_back({{1.0, 2.0, 0.0, 0.0}, 10.0});
+    rows.push_back({{1.0, 4.0, 0.0, 0.0}, 18.0, 0.02});
+  }
+  const LinearTerms x = fit_least_relative_error(rows);
+  EXPECT_NEAR(x[0], 2.0, 1e-5);
+  EXPECT_NEAR(x[1], 4.0, 1e-5);
+  for (std::size_t i = 1; i < rows.size(); i += 2) {
+    rows[i] = {{1.0, 2.0, 0.0, 0.0}, 30.0, 0.02};
+  }
+  const LinearTerms y = fit_least_relative_error(rows);
+  EXPECT_NEAR(y[0] + 2.0 * y[1], 10.0, 1e-5);
 }
 
 TEST(LeastRelativeError, OneShiftIsAWeightedMedian) {

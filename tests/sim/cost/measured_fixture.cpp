@@ -49,11 +49,6 @@ MeasuredFile as_file(std::vector<MeasuredRow> rows) {
   return file;
 }
 
-double kv_bytes(const MeasuredRow& row) {
-  return 2.0 * static_cast<double>(row.batch) * static_cast<double>(row.context) *
-         static_cast<double>(row.kv_heads * row.head_dim * element_bytes_of(row.kv_dtype));
-}
-
 MeasuredFile published(const std::string& name) {
   return read_measured(std::filesystem::path(KVSIEVE_PUBLISHED_ROWS) / name);
 }

@@ -20,9 +20,6 @@ namespace kvsieve::sim::tests {
 /// Rows as a file, numbered from 0.
 [[nodiscard]] MeasuredFile as_file(std::vector<MeasuredRow> rows);
 
-/// Bytes of K and V that a row of decode attention reads.
-[[nodiscard]] double kv_bytes(const MeasuredRow& row);
-
 /// A file of tests/golden/validation.
 [[nodiscard]] MeasuredFile published(const std::string& name);
 

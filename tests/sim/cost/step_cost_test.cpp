@@ -152,6 +152,34 @@ TEST(StepCost, ThroughputFollowsHardwareAndMethod) {
   }
 }
 
+TEST(StepCost, WaysOverTheLinkDifferAsThePiecesDo) {
+  const StepModel model(load_hardware("h100-sxm"), load_model("llama-3.1-8b"));
+  const auto fetch_us = [&](FetchPath path, double run_tokens) {
+    CostPoint at = point("a2ats", 131'072, 4);
+    at.method.placement = Placement::kFetchDma;
+    at.method.fetch_path = path;
+    at.method.run_tokens = run_tokens;
+    for (const StageCost& stage : model.step(at).stages) {
+      if (stage.stage == CostStage::kFetch) {
+        return stage.us;
+      }
+    }
+    return 0.0;
+  };
+  // Rows of 512 B, one by one: a copy each is hopeless, gathering on the host and reads of a kernel
+  // are not.
+  EXPECT_GT(fetch_us(FetchPath::kDma, 1.0), 50.0 * fetch_us(FetchPath::kCpuGather, 1.0));
+  EXPECT_GT(fetch_us(FetchPath::kDma, 1.0), 4.0 * fetch_us(FetchPath::kBatchedDma, 1.0));
+  EXPECT_LT(fetch_us(FetchPath::kZeroCopy, 1.0), fetch_us(FetchPath::kKernel, 1.0));
+  // In runs of 1 MiB copies win.
+  EXPECT_LT(fetch_us(FetchPath::kDma, 2048.0), fetch_us(FetchPath::kCpuGather, 2048.0));
+  EXPECT_LT(fetch_us(FetchPath::kDma, 2048.0), fetch_us(FetchPath::kZeroCopy, 2048.0));
+  for (const char* name : {"dma", "batched-dma", "kernel", "zero-copy", "cpu-gather"}) {
+    EXPECT_EQ(name_of(fetch_path_from_name(name)), name);
+  }
+  EXPECT_THROW(static_cast<void>(fetch_path_from_name("pcie")), Error);
+}
+
 // The timeline is the engine's own graph with the model's dense layers around it.
 TEST(LayerTasks, AreThoseOfTheDecodeGraph) {
   constexpr std::int64_t kLayers = 3;

@@ -16,7 +16,7 @@ std::size_t count(const std::string& text, const std::string& part) {
 }
 
 ValidationReport sample() {
-  MeasuredRow odd = attention_row(64, 32, 8, 16384, 800.0);
+  MeasuredRow odd = attention_row(64, 32, 8, 16384, 1500.0);
   odd.engine = "<b>engine</b>";
   MeasuredRow unknown = odd;
   unknown.gpu = "abacus & co";

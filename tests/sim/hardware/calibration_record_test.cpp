@@ -25,11 +25,12 @@ CalibrationRecord sample() {
   record.date = "2026-11-26T08:00:00Z";
   record.rows_file = "rows.csv";
   record.rows_hash = "00112233445566778899aabbccddeeff";
-  record.attention = {AttentionFit{11.5, 0.75, 0.0, 20, 0.08, 0.05}, AttentionFit{},
-                      AttentionFit{3.0, 0.1, 402.5, 300, 0.11, 0.07}};
+  record.attention = {AttentionFit{11.5, 0.75, 0.0, 0.25, 20, 0.08, 0.05}, AttentionFit{},
+                      AttentionFit{3.0, 0.1, 402.5, 0.0, 300, 0.11, 0.07}};
   record.residuals = {make_residual(AttentionRegime::kLaunch, 32, 8, 1, 1024, 1.125),
                       make_residual(AttentionRegime::kHbm, 64, 8, 12, 32768, 0.875)};
-  record.gemm = {4.5, 0.9, 0.75, 44, 0.09};
+  record.gemm = {4.5, 0.9, 0.75, 44, 0.09, 0.06};
+  record.gemm_residuals = {make_residual(16, 4096, 11008, 1.0625)};
   record.step_overhead_us = 1250.0;
   record.end_to_end_rows = 30;
   record.flagged_rows = 2;
@@ -64,7 +65,11 @@ TEST(CalibrationRecord, ComesBackAsItWas) {
   EXPECT_EQ(back.residuals[1].group, 8.0);
   EXPECT_EQ(back.residuals[1].log2_units, std::log2(96.0));
   EXPECT_EQ(back.residuals[1].log2_context, 15.0);
+  EXPECT_EQ(back.attention[0].preset_share, 0.25);
   EXPECT_EQ(back.gemm.rows, 44);
+  ASSERT_EQ(back.gemm_residuals.size(), 1U);
+  EXPECT_EQ(back.gemm_residuals[0].log2_m, 4.0);
+  EXPECT_EQ(back.gemm_residuals[0].ratio, 1.0625);
   EXPECT_EQ(back.flagged_rows, 2);
   EXPECT_EQ(back.outlier_rows, 1);
 }

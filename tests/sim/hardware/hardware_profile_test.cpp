@@ -136,9 +136,10 @@ TEST(HardwareProfile, KnowsItsArchitectureLinkAndHost) {
 TEST(HardwareProfile, DataSheets) {
   const GpuSpec a100 = load_hardware("a100-sxm-80").gpu;
   EXPECT_EQ(a100.sms.value, 108.0);
-  EXPECT_EQ(a100.memory_bytes.value, 80e9);
+  EXPECT_EQ(a100.memory_bytes.value, 80.0 * 1024 * 1024 * 1024);
   EXPECT_EQ(a100.memory_gbps.value, 2039.0);
   EXPECT_EQ(a100.bf16_tflops.value, 312.0);
+  EXPECT_EQ(a100.fp32_tflops.value, 19.5);
   EXPECT_EQ(a100.l2_bytes.value, 40.0 * 1024 * 1024);
   EXPECT_EQ(load_hardware("a100-sxm-40").gpu.memory_gbps.value, 1555.0);
   EXPECT_EQ(load_hardware("h100-sxm").gpu.memory_gbps.value, 3350.0);

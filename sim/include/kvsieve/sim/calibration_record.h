@@ -22,12 +22,13 @@ inline constexpr std::size_t kAttentionRegimes = 3;
 /// The regime of `kv_bytes` = 2 x batch x context x kv_heads x head_dim x element bytes.
 [[nodiscard]] AttentionRegime attention_regime(double kv_bytes, double l2_bytes) noexcept;
 
-/// Decode attention in one regime, fitted: us = floor + unit x waves + gigabyte x KV / 10^9, where
-/// waves = batch x kv_heads / SMs.
+/// Decode attention in one regime, fitted: us = floor + unit x waves + gigabyte x KV / 10^9 + share
+/// x the preset's time, where waves = batch x kv_heads / SMs.
 struct AttentionFit {
   double floor_us = 0.0;
   double unit_us = 0.0;
   double us_per_gigabyte = 0.0;
+  double preset_share = 0.0;
   std::int64_t rows = 0;  ///< fitted to so many; 0 keeps the preset
   double mape = 0.0;      ///< of the fit with its corrections on these rows, left out one by one
   double median_error = 0.0;  ///< likewise

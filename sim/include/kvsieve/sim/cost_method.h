@@ -13,6 +13,19 @@
 
 namespace kvsieve::sim {
 
+/// How fetched rows reach the GPU.
+enum class FetchPath {
+  kDma,         ///< a copy a run of tokens
+  kBatchedDma,  ///< one call for all runs
+  kKernel,      ///< a copy kernel
+  kZeroCopy,    ///< a kernel that reads rows in host memory
+  kCpuGather,   ///< the CPU gathers the rows, one copy takes them
+};
+/// dma, batched-dma, kernel, zero-copy, cpu-gather.
+[[nodiscard]] std::string_view name_of(FetchPath path) noexcept;
+/// The inverse of name_of. Throws Error(kUsage) listing the supported names.
+[[nodiscard]] FetchPath fetch_path_from_name(std::string_view name);
+
 enum class CostFamily {
   kFull,       ///< everything stays and is read
   kEviction,   ///< a budget of tokens a head stays
@@ -57,6 +70,9 @@ struct CostMethod {
   std::int64_t window = 64;  ///< on the GPU
   Placement placement = Placement::kCpuAttention;
   kernels::Schedule schedule = kernels::Schedule::kSerial;
+  /// Of the placements that fetch; the placement's own if not given: batched copies where the link
+  /// has them for fetch-dma, zero-copy where it has that for the others.
+  std::optional<FetchPath> fetch_path;
   std::int64_t hot_buffer = 0;  ///< slots (tokens) a KV head of a sequence on the GPU
   // Where no trace says:
   std::optional<double> union_factor;  ///< |union| / K of a group; sqrt(G) if not given

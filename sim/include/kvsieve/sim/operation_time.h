@@ -39,9 +39,9 @@ class OperationTimes {
   ///   floor + split log2(context / 128), within [0, 3] splits, + unit x waves
   ///   + max(KV / (efficiency x bandwidth) + cold x min(1, KV / L2), compute, longest head)
   /// with waves = batch x kv_heads / SMs; a warm cache of at most knee x L2 is read at the L2's
-  /// bandwidth and without the ramp. A calibrated profile has the regime's line instead (times
-  /// what its neighbours among the fitted rows left over); a cold cache below the hbm regime then
-  /// takes the regime's floor and units with the hbm regime's time a byte.
+  /// bandwidth and without the ramp. A calibrated profile has the regime's fit instead (times what
+  /// its neighbours among the fitted rows left over), plus what the preset adds for a cold cache
+  /// and for uneven lengths.
   [[nodiscard]] double decode_attention_us(const DecodeAttentionShape& shape,
                                            CostTerms* terms = nullptr) const;
 

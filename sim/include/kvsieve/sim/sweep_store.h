@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,27 +31,33 @@ struct SweepIdentity {
 };
 
 /// One store, open for reading or writing. Not for use by several threads at once; any number of
-/// processes may read while one writes.
+/// processes may read while one writes. Between transactions a store is one file; during one an
+/// SQLite journal stands beside it, which repairs the store when it is next opened if its writer
+/// died. A process holds one SweepStore for writing a file at most.
 class SweepStore {
  public:
   enum class Mode {
     kCreate,  ///< a new file; Error(kUsage) with the hint --resume if it exists
     kResume,  ///< an existing file of the same sweep, or a new one
-    kRead,
+    kRead,    ///< an existing file of the same sweep
   };
+  /// With `force`, a store of another sweep is opened too; one that is opened for writing and has
+  /// rows is mixed() from then on and has the new identity.
   /// Throws Error(kBadInput), one line that begins with the path, for a file that is no store, is
   /// damaged, cannot be read or written, or is being written by another process; Error(kUsage) if
   /// it is of another sweep, tool version, instruction set or inputs and `force` is false, saying
   /// what differs.
   SweepStore(std::filesystem::path path, Mode mode, const SweepIdentity& identity,
              bool force = false);
-  /// Opens for reading, whatever it is of.
+  /// Opens for reading, whatever sweep it is of.
   explicit SweepStore(std::filesystem::path path);
   SweepStore(SweepStore&&) noexcept;
   SweepStore& operator=(SweepStore&&) noexcept;
   ~SweepStore();
 
   [[nodiscard]] const SweepIdentity& identity() const noexcept;
+  /// Whether `force` has let in rows of another sweep than identity().
+  [[nodiscard]] bool mixed() const noexcept;
 
   /// Adds rows in one transaction: all or none. A row whose key is there already replaces it if
   /// that one had failed and is left out otherwise.
@@ -64,11 +69,14 @@ class SweepStore {
   [[nodiscard]] std::int64_t finished() const;
   [[nodiscard]] std::int64_t failed() const;
 
-  /// All rows in the order of their numbers.
+  /// All rows in the order of their numbers, then keys. Holds no lock while it visits; of rows that
+  /// are written meanwhile some may be among them, each whole.
   void each(const std::function<void(const SweepRow&)>& visit) const;
 
-  /// Adds the rows of other stores of the same sweep. Throws Error(kUsage) naming the store and
-  /// what differs unless `force`; Error(kUsage) if two stores hold different results of one key.
+  /// Adds the rows of other stores of the same sweep in one transaction: all or none. Of one key's
+  /// rows a finished one is kept before failed ones; the outcome does not depend on the order of
+  /// the parts. Throws Error(kUsage) naming the store and what differs unless `force`;
+  /// Error(kUsage) if two stores hold different results of one key.
   void merge(std::span<const std::filesystem::path> parts, bool force = false);
 
  private:
@@ -77,10 +85,12 @@ class SweepStore {
 };
 
 /// A store's rows as CSV: number, every option, every metric (the union over rows, in the order of
-/// first appearance), error. RFC 4180, numbers in their shortest exact form. The bytes depend on
-/// the rows alone, not on how they got there.
+/// first appearance), error. RFC 4180, numbers in their shortest exact form. A name that is both an
+/// option's and a metric's is `metrics.NAME` for the latter. The bytes depend on the rows alone,
+/// not on how they got there. Throws Error(kBadInput) for rows that a damaged store garbled.
 [[nodiscard]] std::string export_csv(const SweepStore& store);
-/// The same as one JSON document (schema kvsieve.sweep/1).
+/// The same as one JSON document (schema kvsieve.sweep/1) with what the store is of; a row has the
+/// options and metrics that it has, or its error.
 [[nodiscard]] std::string export_json(const SweepStore& store);
 
 }  // namespace kvsieve::sim

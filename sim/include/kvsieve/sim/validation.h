@@ -52,13 +52,13 @@ enum class RowChoice { kAll, kEven, kOdd };
 /// Rows by where they come from; an empty string takes all. Names are compared without letter case.
 struct RowFilter {
   RowChoice rows = RowChoice::kAll;
-  std::string engine;
+  std::string engine;  ///< with or without its version
   std::string engine_version;
   std::string kv_dtype;  ///< of attention rows; others pass
   /// The device whose rows these are, whatever they say themselves: an id or alias.
   std::string as_device;
 
-  [[nodiscard]] bool takes(const MeasuredRow& row) const noexcept;
+  [[nodiscard]] bool takes(const MeasuredRow& row) const;
 };
 
 struct ValidationOptions {
@@ -102,6 +102,9 @@ struct ValidationReport {
 /// The regime of a row, by its input and the data sheet alone: decode attention by its KV bytes
 /// against L2, dense layers by FLOP a byte against the ridge of the roofline.
 [[nodiscard]] std::string regime_of(const GpuSpec& gpu, const MeasuredRow& row);
+
+/// KV bytes that a row of decode attention reads.
+[[nodiscard]] double kv_bytes(const MeasuredRow& row);
 
 /// Whether a row of the hbm regime reads its cache faster than the memory's data sheet.
 [[nodiscard]] bool is_impossible(const GpuSpec& gpu, const MeasuredRow& row);
