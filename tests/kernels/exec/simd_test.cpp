@@ -298,6 +298,49 @@ TEST_P(Simd, IndexedReductionsOfEveryLength) {
   }
 }
 
+TEST_P(Simd, PanelSumsAreThoseOfTheirColumns) {
+  const std::int64_t n = 300;
+  const Floats panel = noise(n * kPanelWidth, 10);
+  const Floats factors = noise(n, 11);
+  std::vector<std::int32_t> index(static_cast<std::size_t>(n));
+  std::iota(index.begin(), index.end(), 0);
+  std::shuffle(index.begin(), index.end(), std::mt19937(12));
+  for (const std::int64_t count : {0, 1, 3, 4, 5, 15, 16, 17, 20, 31, 32, 33, 299, 300}) {
+    Floats sums(static_cast<std::size_t>(kPanelWidth), kNan);
+    Floats products = sums;
+    ops.panel_sums_indexed(panel.data(), nullptr, index.data(), count, sums.data());
+    ops.panel_sums_indexed(panel.data(), factors.data(), index.data(), count, products.data());
+    for (std::int64_t c = 0; c < kPanelWidth; ++c) {
+      Floats column(static_cast<std::size_t>(n));
+      for (std::int64_t i = 0; i < n; ++i) {
+        column[static_cast<std::size_t>(i)] = panel[static_cast<std::size_t>(i * kPanelWidth + c)];
+      }
+      const auto slot = static_cast<std::size_t>(c);
+      EXPECT_EQ(sums[slot], ops.sum_indexed(column.data(), index.data(), count)) << count;
+      EXPECT_EQ(products[slot], ops.dot_indexed(column.data(), factors.data(), index.data(), count))
+          << count;
+    }
+  }
+}
+
+TEST_P(Simd, RowSumsInDoubleAddInOrder) {
+  for (const std::int64_t rows : {1, 7, 8, 9, 17}) {
+    for (const std::int64_t n : {0, 1, 5, 64, 101}) {
+      const std::int64_t ld = n + 3;
+      const Floats x = noise(rows * ld, 13);
+      std::vector<double> sums(static_cast<std::size_t>(rows), -1.0);
+      ops.abs_sum_rows(x.data(), ld, rows, n, sums.data());
+      for (std::int64_t r = 0; r < rows; ++r) {
+        double expected = 0.0;
+        for (std::int64_t i = 0; i < n; ++i) {
+          expected += std::abs(static_cast<double>(x[static_cast<std::size_t>(r * ld + i)]));
+        }
+        EXPECT_EQ(sums[static_cast<std::size_t>(r)], expected) << rows << " x " << n;
+      }
+    }
+  }
+}
+
 TEST_P(Simd, LongReductionsLoseFewBits) {
   const Floats a = noise(100'003, 9);
   std::vector<std::int32_t> index(a.size());

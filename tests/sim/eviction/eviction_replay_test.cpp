@@ -67,6 +67,94 @@ TEST(EvictionReplay, SeveralPlansGiveWhatEachGivesAlone) {
   EXPECT_TRUE(replay_eviction(fixture.trace(), {}, {}).empty());
 }
 
+/// Budgets, alphas and rules of one scorer: selections are read off one ranking, and many agree.
+std::vector<EvictionPlan> plans_of_one_scorer() {
+  std::vector<EvictionPlan> plans;
+  for (const char* budget : {"8%", "20%", "35%", "70%", "100%"}) {
+    for (const char* alpha : {"0", "0.3", "1"}) {
+      for (const kernels::AlphaMode mode : {kernels::AlphaMode::kBlend, kernels::AlphaMode::kFloor,
+                                            kernels::AlphaMode::kOfficialRounding}) {
+        for (const char* name : {"ada-snapkv", "ada-pyramid", "ada-criticalkv", "snapkv"}) {
+          plans.push_back({*find_eviction_preset(name), Budget::parse(budget)});
+          EvictionMethod& method = plans.back().method;
+          method.window = 8;
+          method.alpha = kernels::Decimal::parse(alpha);
+          method.alpha_mode = mode;
+          method.granularity =
+              plans.size() % 5 == 0 ? Granularity::kQueryHead : Granularity::kKvHead;
+        }
+      }
+    }
+  }
+  return plans;
+}
+
+TEST(EvictionReplay, ManyPlansOfOneScorerGiveWhatEachGivesAlone) {
+  TraceShape shape;
+  shape.q_heads = 6;
+  shape.prompt_tokens = 150;
+  shape.needle = traces::Needle{20, 40, ""};
+  const TraceFixture fixture(shape);
+  const std::vector<EvictionPlan> plans = plans_of_one_scorer();
+  for (const Losses losses : {Losses::kProjected, Losses::kMass}) {
+    const EvictionOptions options{.losses = losses};
+    const std::vector<EvictionResult> together = replay_eviction(fixture.trace(), plans, options);
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      SCOPED_TRACE(i);
+      expect_identical(together[i], replay_one(fixture.trace(), plans[i], options));
+    }
+  }
+}
+
+TEST(EvictionReplay, MassesAloneAreThoseOfTheWholeReplay) {
+  const TraceFixture fixture(TraceShape{});
+  for (const EvictionPlan& plan : varied_plans()) {
+    const EvictionResult whole = replay_one(fixture.trace(), plan);
+    const EvictionResult alone = replay_one(fixture.trace(), plan, {.losses = Losses::kMass});
+    SCOPED_TRACE(whole.method_name);
+    EXPECT_EQ(alone.losses, Losses::kMass);
+    EXPECT_FALSE(alone.bound);
+    EXPECT_EQ(alone.summary.ratio.evicted_mass, whole.summary.ratio.evicted_mass);
+    EXPECT_EQ(alone.summary.ratio.l1_loss, std::nullopt);
+    ASSERT_EQ(alone.layers.size(), whole.layers.size());
+    for (std::size_t i = 0; i < alone.layers.size(); ++i) {
+      EXPECT_EQ(kept_lists(alone.layers[i]), kept_lists(whole.layers[i]));
+      EXPECT_EQ(alone.layers[i].decode->evicted_mass, whole.layers[i].decode->evicted_mass);
+      EXPECT_EQ(alone.layers[i].uniform->evicted_mass, whole.layers[i].uniform->evicted_mass);
+      EXPECT_EQ(alone.layers[i].observation->evicted_mass,
+                whole.layers[i].observation->evicted_mass);
+      EXPECT_EQ(alone.layers[i].decode->l1_loss, 0.0);
+      EXPECT_EQ(alone.layers[i].heads[0].evicted_mass, whole.layers[i].heads[0].evicted_mass);
+    }
+  }
+  EXPECT_EQ(losses_from_name("mass"), Losses::kMass);
+  EXPECT_EQ(name_of(losses_from_name("projected")), "projected");
+  EXPECT_TRUE(fails_with(ErrorKind::kUsage, "--losses 'l2'",
+                         [] { static_cast<void>(losses_from_name("l2")); }));
+}
+
+TEST(EvictionReplay, ASummaryIsThatOfTheWholeReplay) {
+  TraceShape shape;
+  shape.needle = traces::Needle{20, 40, ""};
+  const TraceFixture fixture(shape);
+  for (const EvictionPlan& plan : varied_plans()) {
+    const EvictionResult whole = replay_one(fixture.trace(), plan);
+    const EvictionResult brief =
+        replay_one(fixture.trace(), plan, {.detail = EvictionDetail::kSummary});
+    SCOPED_TRACE(whole.method_name);
+    EXPECT_EQ(brief.summary.decode->l1_loss, whole.summary.decode->l1_loss);
+    EXPECT_EQ(brief.summary.uniform->bounds.eps, whole.summary.uniform->bounds.eps);
+    EXPECT_EQ(brief.summary.kept_tokens_per_head_mean, whole.summary.kept_tokens_per_head_mean);
+    EXPECT_FALSE(brief.summary.observation);
+    for (std::size_t i = 0; i < brief.layers.size(); ++i) {
+      EXPECT_EQ(budgets_of(brief.layers[i]), budgets_of(whole.layers[i]));
+      EXPECT_EQ(brief.layers[i].heads[0].needle_kept, whole.layers[i].heads[0].needle_kept);
+      EXPECT_TRUE(brief.layers[i].heads[0].kept.empty());
+      EXPECT_TRUE(brief.layers[i].queries.empty());
+    }
+  }
+}
+
 TEST(EvictionReplay, ThreadsChangeNoBit) {
   TraceShape shape;
   shape.prompt_tokens = 700;
