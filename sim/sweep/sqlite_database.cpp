@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <chrono>
 #include <cstring>
 #include <new>
+#include <thread>
 
 #include "kvsieve/traces/error.h"
 #include "kvsieve/traces/json_fields.h"
@@ -18,9 +20,20 @@ constexpr const char* kGoOn = "set that right and start again, a sweep with --re
 // No cell of a store is that long; a damaged length must not make us allocate more.
 constexpr int kMaxCellBytes = 1 << 28;
 
+/// The pauses of SQLite's own handler grow to a tenth of a second, too long to meet the few
+/// milliseconds between the transactions of a busy writer.
+template <int patience_ms>
+int wait_a_little(void*, int times_before) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return times_before < patience_ms ? 1 : 0;
+}
+
 /// What the operating system said, in brackets; empty if it said nothing.
 std::string system_reason(sqlite3* handle) {
-  const int number = sqlite3_system_errno(handle);
+  int number = sqlite3_system_errno(handle);
+  if (number == 0) {  // that of a failed COMMIT is with the file alone
+    sqlite3_file_control(handle, "main", SQLITE_FCNTL_LAST_ERRNO, &number);
+  }
   return number == 0 ? std::string() : fmt::format(" ({})", std::strerror(number));
 }
 
@@ -39,7 +52,9 @@ SqliteDatabase::SqliteDatabase(const std::filesystem::path& path, Access access)
       fail(code);
     }
     const bool writes = access == Access::kWrite;
-    sqlite3_busy_timeout(m_handle, writes ? kWriterPatienceMs : kReaderPatienceMs);
+    sqlite3_busy_handler(
+        m_handle, writes ? wait_a_little<kWriterPatienceMs> : wait_a_little<kReaderPatienceMs>,
+        nullptr);
     sqlite3_limit(m_handle, SQLITE_LIMIT_LENGTH, kMaxCellBytes);
     // A file that is cut off while it is mapped would end the process.
     execute(

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -174,20 +175,34 @@ void append_cells(std::string& line, std::span<const Field> fields, Columns& col
 }
 
 /// As JSON, with whatever is no UTF-8 replaced.
-std::string quoted(const std::string& text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+void append_quoted(std::string& text, const std::string& value) {
+  const bool plain = std::all_of(value.begin(), value.end(), [](char c) {
+    return c >= ' ' && c < '\x7f' && c != '"' && c != '\\';
+  });
+  if (plain) {
+    text += '"';
+    text += value;
+    text += '"';
+    return;
+  }
+  text += nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 void append_object(std::string& text, std::span<const Field> fields) {
-  char separator = '{';
+  text += '{';
   for (const Field& field : fields) {
-    text += separator;
-    text += quoted(field.name);
+    if (&field != fields.data()) {
+      text += ',';
+    }
+    append_quoted(text, field.name);
     text += ':';
-    text += field.quoted ? quoted(field.text) : field.text.empty() ? "null" : field.text;
-    separator = ',';
+    if (field.quoted) {
+      append_quoted(text, field.text);
+    } else {
+      text += field.text.empty() ? "null" : field.text;
+    }
   }
-  text += fields.empty() ? "{}" : "}";
+  text += '}';
 }
 
 }  // namespace
@@ -247,7 +262,8 @@ std::string export_json(const SweepStore& store) {
       text += ",\"metrics\":";
       append_object(text, fields.metrics.fields());
     } else {
-      text += ",\"error\":" + quoted(row.error);
+      text += ",\"error\":";
+      append_quoted(text, row.error);
     }
     text += '}';
     separator = ",\n";

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <limits>
+#include <thread>
 #include <tuple>
 #include <utility>
 
@@ -54,6 +56,10 @@ constexpr const char* kInsert =
 constexpr const char* kReplace =
     "UPDATE rows SET number = ?1, key = ?2, options = ?3, metrics = ?4, error = ?5 "
     "WHERE rowid = ?6";
+
+// Committing, a writer keeps readers out. One that did nothing else would leave them no time to get
+// in, so it leaves some between its transactions.
+constexpr std::chrono::milliseconds kReadersTime{2};
 
 // A page of rows is read at a time, so that a slow visitor never keeps the writer waiting.
 constexpr std::int64_t kPageRows = 2000;
@@ -120,16 +126,20 @@ bool takes_place(const SweepRow& row, const SweepRow& present) {
 }  // namespace
 
 struct SweepStore::Database {
-  Database(std::filesystem::path file, SqliteDatabase::Access access) : path(std::move(file)) {
+  Database(std::filesystem::path file, Mode mode) : path(std::move(file)) {
     require_regular_file(path);
-    if (access == SqliteDatabase::Access::kRead) {
-      sqlite.emplace(path, access);
+    if (mode == Mode::kRead) {
+      sqlite.emplace(path, SqliteDatabase::Access::kRead);
       return;
     }
     lock.emplace(path);
+    if (mode == Mode::kCreate && !lock->created()) {
+      throw Error(ErrorKind::kUsage, fmt::format("{}: the store exists already", path.string()),
+                  "--resume goes on with it");
+    }
     try {
       require_writable_folder(path);
-      sqlite.emplace(path, access);
+      sqlite.emplace(path, SqliteDatabase::Access::kWrite);
     } catch (...) {
       remove_if_new();
       throw;
@@ -238,6 +248,7 @@ struct SweepStore::Database {
   std::optional<SqliteDatabase> sqlite;
   SweepIdentity identity;
   bool mixed = false;
+  std::chrono::steady_clock::time_point written;  // when the last rows were
 };
 
 namespace {
@@ -289,19 +300,13 @@ class RowWriter {
 
 SweepStore::SweepStore(std::filesystem::path path, Mode mode, const SweepIdentity& identity,
                        bool force) {
+  m_database = std::make_unique<Database>(std::move(path), mode);
   if (mode == Mode::kRead) {
-    m_database = std::make_unique<Database>(std::move(path), SqliteDatabase::Access::kRead);
     m_database->load();
     if (!force) {
       m_database->require(identity);
     }
     return;
-  }
-  m_database = std::make_unique<Database>(std::move(path), SqliteDatabase::Access::kWrite);
-  if (mode == Mode::kCreate && !m_database->lock->created()) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("{}: the store exists already", m_database->path.string()),
-                "--resume goes on with it");
   }
   if (m_database->is_empty()) {
     try {
@@ -320,7 +325,7 @@ SweepStore::SweepStore(std::filesystem::path path, Mode mode, const SweepIdentit
 }
 
 SweepStore::SweepStore(std::filesystem::path path)
-    : m_database(std::make_unique<Database>(std::move(path), SqliteDatabase::Access::kRead)) {
+    : m_database(std::make_unique<Database>(std::move(path), Mode::kRead)) {
   m_database->load();
 }
 
@@ -337,12 +342,14 @@ bool SweepStore::mixed() const noexcept {
 }
 
 void SweepStore::add(std::span<const SweepRow> rows) {
+  std::this_thread::sleep_until(m_database->written + kReadersTime);
   SqliteTransaction transaction(*m_database->sqlite);
   RowWriter writer(*m_database->sqlite, m_database->mixed);
   for (const SweepRow& row : rows) {
     writer.put(row, [](const SweepRow&, const SweepRow& present) { return is_failed(present); });
   }
   transaction.commit();
+  m_database->written = std::chrono::steady_clock::now();
 }
 
 std::vector<std::string> SweepStore::finished_keys() const {

@@ -79,6 +79,7 @@ Error error_of(const std::function<void()>& action) {
 }
 
 pid_t start_child(const std::function<int()>& action) {
+  std::fflush(nullptr);  // or the child writes what stands in the buffers once more
   const pid_t child = ::fork();
   if (child != 0) {
     return child;

@@ -140,11 +140,13 @@ TEST(SweepExport, DoesNotDependOnTheOrderOfInsertion) {
   SweepStore store(folder / "s", SweepStore::Mode::kCreate, an_identity());
   for (std::int64_t shard = 0; shard < 7; ++shard) {
     std::vector<SweepRow> batch;
+    std::vector<SweepRow> failures;
     for (std::int64_t i = shard; i < 3000; i += 7) {
       const SweepRow& row = rows[static_cast<std::size_t>(i)];
-      store.add(std::vector{failed_row(row.number, "lost")});
+      failures.push_back(failed_row(row.number, "lost"));
       batch.push_back(row);
     }
+    store.add(failures);
     store.add(batch);
   }
   EXPECT_EQ(export_csv(store), csv);

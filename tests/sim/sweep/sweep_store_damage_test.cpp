@@ -129,7 +129,7 @@ TEST(SweepStoreDamage, SurvivesBytesThatChanged) {
   const std::string whole = read_bytes(folder / "whole");
   std::mt19937 random(7);
   const auto below = [&](std::size_t end) { return random() % end; };
-  for (int trial = 0; trial < 400; ++trial) {
+  for (int trial = 0; trial < 250; ++trial) {
     std::string bytes = whole;
     const std::size_t changes = std::size_t{1} << below(7);
     // Half of the trials hit the headers of pages, where the structure is.
