@@ -161,17 +161,16 @@ SweepCommand::SweepCommand(const std::vector<std::string>& words)
           "`kvsieve\n"
           "cost` (without) into a store: an SQLite file, a row a point. A sweep that was "
           "interrupted\n"
-          "goes on with --resume. `sweep merge`, `sweep export` and `sweep best` work on stores.",
+          "goes on with --resume. `kvsieve sweep merge`, `export` and `best`, each with a --help, "
+          "work\n"
+          "on stores; docs/sweeps.md tells more.",
           {"kvsieve sweep trace.kvtrace -a method=snapkv,ada-snapkv -a budget=5%,10%,20% --store "
            "s.db",
            "kvsieve sweep -a method=a2ats -a context[pow2]=[12:17] -a "
            "hardware=a100-sxm-80,h100-sxm "
            "-a batch=max --store cost.db",
            "kvsieve sweep t.kvtrace -a budget=[5%:50%:5%] --store s.db --resume --pareto "
-           "tokens_per_second,l1_loss_relative --where 'tpot_ms<20'",
-           "kvsieve sweep merge part-*.db --store whole.db",
-           "kvsieve sweep export whole.db --format csv",
-           "kvsieve sweep best whole.db --by tokens_per_second --where 'l1_loss_relative<0.1'"}) {
+           "tokens_per_second,l1_loss_relative --where 'tpot_ms<20'"}) {
   add_definition_options(arguments);
   arguments.options("Run")("store", po::value(&store_path), "where the rows go")(
       "resume", po::bool_switch(&resume), "go on with a store, or begin it")(
@@ -182,8 +181,7 @@ SweepCommand::SweepCommand(const std::vector<std::string>& words)
       "explain", po::value<std::int64_t>(), "the terms of one point's cost, by its number")(
       "mpi", po::bool_switch(), "spread the points over the ranks of mpirun or srun")(
       "threads", po::value(&threads)->default_value(0), "CPU threads; 0 uses every core")(
-      "force", po::bool_switch(&force),
-      "go on with a store of other inputs or another version")(
+      "force", po::bool_switch(&force), "go on with a store of other inputs or another version")(
       "quiet,q", po::bool_switch(&quiet), "no progress");
   add_result_options(arguments, format);
   arguments.positional("trace", -1);

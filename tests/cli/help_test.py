@@ -13,6 +13,9 @@ WITHOUT_DEFAULT |= {("cost", name) for name in (
     "codewords",
     "hot-buffer", "hit-rate", "union-factor", "run-tokens", "link", "cpu", "engine", "context",
     "contexts", "batches", "timeline", "list")}
+WITHOUT_DEFAULT |= {("sweep", name) for name in (
+    "axis", "zip", "derive", "where", "sample", "store", "cache", "explain", "pareto", "best",
+    "metrics")}
 WITHOUT_DEFAULT |= {("train", "output")}
 WITHOUT_DEFAULT |= {(verb, name) for verb in ("validate", "calibrate") for name in (
     "measured", "engine", "engine-version", "kv-dtype", "as", "hardware")}

@@ -33,7 +33,7 @@ class PointsTest(SweepCase):
         text = self.succeed("sweep", *COST_AXES, "--dry-run").stdout
         self.assertIn(f"{COST_POINTS} points of {COST_POINTS}", text)
         self.assertIn("#0 method=full hardware=a100-sxm-80", text)
-text = self.succeed("sweep", "-a", "context=1024,2048", "-a", "batch=1,2", "--zip",
+        text = self.succeed("sweep", "-a", "context=1024,2048", "-a", "batch=1,2", "--zip",
                             "context,batch", "--dry-run").stdout
         self.assertIn("2 points of 2", text)
 
@@ -253,7 +253,7 @@ class ErrorTest(SweepCase):
         self.assertEqual(document["schema"], "kvsieve.sweep/1")
         output = self.folder / "out.csv"
         self.succeed("sweep", "export", self.folder / "s.db", "--output", output)
-        self.assertEqual(output.read_text(), self.exported("s.db"))
+        self.assertEqual(output.read_bytes().decode(), self.exported("s.db"))
         self.fail_with(USAGE, "--force", "sweep", "export", self.folder / "s.db", "--output",
                        output)
 

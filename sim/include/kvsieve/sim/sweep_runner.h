@@ -27,7 +27,7 @@ struct SweepChunk {
 [[nodiscard]] std::vector<SweepChunk> sweep_chunks(std::span<const SweepPoint> points,
                                                    const nlohmann::ordered_json& context,
                                                    std::span<const std::string> finished,
-                                                   std::size_t cost_points = 4096);
+                                                   std::size_t cost_points = 1024);
 
 /// How far a sweep is.
 struct SweepState {
