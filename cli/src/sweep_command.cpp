@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <charconv>
 #include <iostream>
+#include <sstream>
 
 #include "arguments.h"
 #include "cost_tables.h"
 #include "kvsieve/traces/error.h"
+#include "kvsieve/traces/input_file.h"
 #include "sweep_reader.h"
 #include "sweep_results.h"
 #include "terminal.h"
@@ -20,6 +22,7 @@ namespace kvsieve::cli {
 namespace {
 
 constexpr int kMostThreads = 1024;
+constexpr std::size_t kMostConfigBytes = std::size_t{1} << 24;
 constexpr std::int64_t kMostShards = 1'000'000;
 constexpr std::size_t kShownPoints = 10;
 constexpr int kInterruptedCode = 130;
@@ -118,6 +121,54 @@ void print_results(const sim::SweepStore& store, const std::vector<std::string>&
   std::cout << describe(results, metrics, format);
 }
 
+/// The words with those of --config before them. An option that both have is the command line's,
+/// unless it may repeat.
+std::vector<std::string> with_config(const std::vector<std::string>& words) {
+  std::string path;
+  for (std::size_t w = 0; w < words.size(); ++w) {
+    if (words[w] == "--config" && w + 1 < words.size()) {
+      path = words[w + 1];
+    } else if (words[w].starts_with("--config=")) {
+      path = words[w].substr(std::string_view("--config=").size());
+    }
+  }
+  if (path.empty()) {
+    return words;
+  }
+  std::string text;
+  try {
+    text = traces::read_file(path, kMostConfigBytes);
+  } catch (const Error& error) {
+    throw Error(error.kind(), fmt::format("{}: {}", path, error.what()));
+  }
+  std::vector<std::string> all;
+  std::istringstream lines(text);
+  std::string line;
+  for (int number = 1; std::getline(lines, line); ++number) {
+    const std::size_t begin = line.find_first_not_of(" \t\r");
+    if (begin == std::string::npos || line[begin] == '#') {
+      continue;
+    }
+    line = line.substr(begin, line.find_last_not_of(" \t\r") + 1 - begin);
+    const std::size_t equals = line.find('=');
+    if (equals == 0 || equals == std::string::npos) {
+      throw Error(ErrorKind::kBadInput,
+                  fmt::format("{}:{}: '{}' is not OPTION=VALUE", path, number, line));
+    }
+    const std::string option = "--" + line.substr(0, equals);
+    const bool repeats =
+        option == "--axis" || option == "--zip" || option == "--derive" || option == "--where";
+    const bool given = std::any_of(words.begin(), words.end(), [&](const std::string& word) {
+      return word == option || word.starts_with(option + "=");
+    });
+    if (repeats || !given) {
+      all.push_back("--" + line);
+    }
+  }
+  all.insert(all.end(), words.begin(), words.end());
+  return all;
+}
+
 void add_result_options(Arguments& arguments, std::string& format) {
   arguments.options("Results")(
       "pareto", po::value<std::string>(),
@@ -157,13 +208,11 @@ struct SweepCommand {
 SweepCommand::SweepCommand(const std::vector<std::string>& words)
     : arguments(
           "sweep [TRACE...] -a AXIS... --store FILE [options]",
-          "Evaluates the product of axes over the options of `kvsieve run` (with traces) or "
-          "`kvsieve\n"
-          "cost` (without) into a store: an SQLite file, a row a point. A sweep that was "
-          "interrupted\n"
-          "goes on with --resume. `kvsieve sweep merge`, `export` and `best`, each with a --help, "
-          "work\n"
-          "on stores; docs/sweeps.md tells more.",
+          "Evaluates the product of axes over the options of `kvsieve run` (with traces) or\n"
+          "`kvsieve cost` (without) into a store: an SQLite file, a row a point. A sweep that was\n"
+          "interrupted goes on with --resume. `kvsieve sweep merge`, `export`, `best` and "
+          "`report`,\n"
+          "each with a --help, work on stores; docs/sweeps.md tells more.",
           {"kvsieve sweep trace.kvtrace -a method=snapkv,ada-snapkv -a budget=5%,10%,20% --store "
            "s.db",
            "kvsieve sweep -a method=a2ats -a context[pow2]=[12:17] -a "
@@ -172,6 +221,8 @@ SweepCommand::SweepCommand(const std::vector<std::string>& words)
            "kvsieve sweep t.kvtrace -a budget=[5%:50%:5%] --store s.db --resume --pareto "
            "tokens_per_second,l1_loss_relative --where 'tpot_ms<20'"}) {
   add_definition_options(arguments);
+  arguments.options("Points")("config", po::value<std::string>(),
+                              "file of lines OPTION=VALUE, below the command line's own");
   arguments.options("Run")("store", po::value(&store_path), "where the rows go")(
       "resume", po::bool_switch(&resume), "go on with a store, or begin it")(
       "shard", po::value(&shard_text)->default_value("0/1"),
@@ -185,7 +236,7 @@ SweepCommand::SweepCommand(const std::vector<std::string>& words)
       "quiet,q", po::bool_switch(&quiet), "no progress");
   add_result_options(arguments, format);
   arguments.positional("trace", -1);
-  if (!arguments.parse(words)) {
+  if (!arguments.parse(with_config(words))) {
     return;
   }
   static_cast<void>(Table({}).format(format));

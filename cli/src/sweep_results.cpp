@@ -171,6 +171,57 @@ std::string describe(const std::vector<SweepResult>& results,
   return table.format(format);
 }
 
+sim::SweepReport front_report(const std::vector<SweepResult>& results,
+                              const std::string& objectives, const std::string& title) {
+  const std::vector<sim::ParetoObjective> parsed = sim::parse_objectives(objectives);
+  if (parsed.size() != 2) {
+    throw Error(ErrorKind::kUsage, fmt::format("--pareto '{}' is not two metrics", objectives),
+                "for example --pareto tokens_per_second,l1_loss_relative");
+  }
+  sim::SweepReport report;
+  report.title = title;
+  report.x = parsed[0];
+  report.y = parsed[1];
+  std::vector<std::string> options;
+  for (const std::string& name : names_of(results, &SweepResult::options)) {
+    if (varies(results, name)) {
+      options.push_back(name);
+    }
+  }
+  report.columns = {"point"};
+  report.columns.insert(report.columns.end(), options.begin(), options.end());
+  report.columns.insert(report.columns.end(), {parsed[0].metric, parsed[1].metric});
+  std::set<std::int64_t> front;
+  for (const SweepResult& result : on_front(results, objectives)) {
+    front.insert(result.number);
+  }
+  for (const SweepResult& result : results) {
+    const auto x = result.metric(parsed[0].metric);
+    const auto y = result.metric(parsed[1].metric);
+    if (!x || !y) {
+      continue;
+    }
+    sim::SweepReportRow& row = report.rows.emplace_back();
+    row.x = *x;
+    row.y = *y;
+    row.on_front = front.contains(result.number);
+    row.name = fmt::format("#{}", result.number);
+    row.cells = {std::to_string(result.number)};
+    for (const std::string& name : options) {
+      row.cells.push_back(cell(result.options, name));
+      row.name += fmt::format(", {} {}", name, row.cells.back());
+    }
+    row.cells.push_back(fmt::format("{:.4g}", *x));
+    row.cells.push_back(fmt::format("{:.4g}", *y));
+  }
+  if (report.rows.empty()) {
+    throw Error(ErrorKind::kCheckFailed, "no row has both metrics",
+                "`kvsieve sweep export` shows all rows");
+  }
+  report.subtitle = fmt::format("{} rows", report.rows.size());
+  return report;
+}
+
 std::string command_of(const SweepResult& result) {
   const bool has_trace = result.options.contains("trace");
   std::string command =

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kvsieve/sim/sweep_report.h"
 #include "kvsieve/sim/sweep_store.h"
 
 namespace kvsieve::cli {
@@ -37,6 +38,12 @@ struct SweepResult {
 [[nodiscard]] std::string describe(const std::vector<SweepResult>& results,
                                    const std::vector<std::string>& metrics,
                                    std::string_view format);
+
+/// The report of two objectives, e.g. "tokens_per_second,l1_loss_relative:min". Throws
+/// Error(kUsage) for another number of them, Error(kCheckFailed) if no row has both.
+[[nodiscard]] sim::SweepReport front_report(const std::vector<SweepResult>& results,
+                                            const std::string& objectives,
+                                            const std::string& title);
 
 /// The command that reproduces a row: `kvsieve run ...` with a trace, `kvsieve cost ...` without.
 [[nodiscard]] std::string command_of(const SweepResult& result);

@@ -115,6 +115,55 @@ int run_sweep_best(const std::vector<std::string>& words) {
   return 0;
 }
 
+int run_sweep_report(const std::vector<std::string>& words) {
+  std::string objectives;
+  std::string title;
+  std::string output;
+  std::string format;
+  bool force = false;
+  Arguments arguments(
+      "sweep report STORE --pareto METRIC,METRIC [options]",
+      "The front between two metrics, drawn and as a table: one HTML file, or Markdown.",
+      {"kvsieve sweep report sweep.db --pareto tokens_per_second,l1_loss_relative --output "
+       "s.html"});
+  arguments.options("Options")("pareto", po::value(&objectives)->required(),
+                               "the two objectives, METRIC[:max|:min]")(
+      "where", po::value<std::vector<std::string>>(), "condition over options and metrics; repeat")(
+      "title", po::value(&title), "of the report")(
+      "output,o", po::value(&output), "file instead of standard output; .md sets Markdown")(
+      "format", po::value(&format)->default_value("html"), "html or md, on standard output")(
+      "force", po::bool_switch(&force), "replace an existing file");
+  arguments.positional("store", 1);
+  if (!arguments.parse(words)) {
+    return 0;
+  }
+  if (!arguments.has("store")) {
+    throw Error(ErrorKind::kUsage, "no store given",
+                "usage: kvsieve sweep report STORE --pareto METRIC,METRIC");
+  }
+  if (format != "html" && format != "md") {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--format '{}' is unknown, supported: html, md", format));
+  }
+  const auto paths = arguments.get<std::vector<std::string>>("store");
+  if (!output.empty()) {
+    check_output(output, force, paths);
+  }
+  const sim::SweepStore store(paths[0]);
+  const sim::SweepReport report = front_report(
+      read_results(store, arguments.has("where") ? arguments.get<std::vector<std::string>>("where")
+                                                 : std::vector<std::string>{}),
+      objectives, title.empty() ? "Sweep " + paths[0] : title);
+  const bool markdown = output.empty() ? format == "md" : output.ends_with(".md");
+  const std::string text = markdown ? sim::markdown_report(report) : sim::html_report(report);
+  if (output.empty()) {
+    std::cout << text;
+  } else {
+    traces::write_file(output, text, force);
+  }
+  return 0;
+}
+
 }  // namespace
 
 int run_sweep(const std::vector<std::string>& words) {
@@ -128,6 +177,9 @@ int run_sweep(const std::vector<std::string>& words) {
     }
     if (words[0] == "best") {
       return run_sweep_best(rest);
+    }
+    if (words[0] == "report") {
+      return run_sweep_report(rest);
     }
   }
   if (const auto mpi = std::find(words.begin(), words.end(), "--mpi"); mpi != words.end()) {

@@ -6,7 +6,7 @@
 
 #include "clean_text.h"
 #include "kvsieve/sim/report.h"
-#include "report_model.h"
+#include "markdown_page.h"
 
 namespace kvsieve::sim {
 namespace {
@@ -112,7 +112,34 @@ std::string section_text(const Section& section) {
   return text;
 }
 
+/// The comparison and the sections.
+std::string body_text(const Report& report) {
+  Part comparison = report.comparison;
+  comparison.origin.clear();
+  std::string text = part_text(comparison, 2, true);
+  for (const Section& section : report.sections) {
+    text += section_text(section);
+  }
+  return text;
+}
+
 }  // namespace
+
+std::string markdown_page(const Report& report) {
+  std::string text = fmt::format("# {}\n\n{}.\n\n", escape_markdown(report.title),
+                                 escape_markdown(report.subtitle));
+  std::string sources;
+  for (const Fact& origin : report.origins) {
+    sources += fmt::format("{}{}: {}", sources.empty() ? "" : "; ", origin.name, origin.value);
+  }
+  if (!sources.empty()) {
+    text += escape_markdown(sources) + ".\n\n";
+  }
+  text += body_text(report);
+  text += fmt::format("Made by {} from {}.\n", escape_markdown(report.tool),
+                      escape_markdown(report.made_of));
+  return text;
+}
 
 std::string markdown_report(std::span<const nlohmann::ordered_json> runs,
                             const ReportOptions& options) {
@@ -125,15 +152,9 @@ std::string markdown_report(std::span<const nlohmann::ordered_json> runs,
   text += report.synthetic ? " Those marked as synthetic are replayed on generated tensors, which "
                              "say nothing about a model.\n\n"
                            : "\n\n";
-  Part comparison = report.comparison;
-  comparison.origin.clear();
-  text += part_text(comparison, 2, true);
-  for (const Section& section : report.sections) {
-    text += section_text(section);
-  }
-  text +=
-      fmt::format("Made by {} from run documents (kvsieve.run/1).\n", escape_markdown(report.tool));
-  return text;
+  text += body_text(report);
+  return text + fmt::format("Made by {} from run documents (kvsieve.run/1).\n",
+                            escape_markdown(report.tool));
 }
 
 }  // namespace kvsieve::sim

@@ -14,7 +14,7 @@ WITHOUT_DEFAULT |= {("cost", name) for name in (
     "hot-buffer", "hit-rate", "union-factor", "run-tokens", "link", "cpu", "engine", "context",
     "contexts", "batches", "timeline", "list")}
 WITHOUT_DEFAULT |= {("sweep", name) for name in (
-    "axis", "zip", "derive", "where", "sample", "store", "cache", "explain", "pareto", "best",
+    "config", "axis", "zip", "derive", "where", "sample", "store", "cache", "explain", "pareto", "best",
     "metrics")}
 WITHOUT_DEFAULT |= {("train", "output")}
 WITHOUT_DEFAULT |= {(verb, name) for verb in ("validate", "calibrate") for name in (

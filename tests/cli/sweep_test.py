@@ -42,6 +42,16 @@ class PointsTest(SweepCase):
                             "--dry-run").stdout
         self.assertIn("2 points of 3", text)
 
+    def test_a_file_may_hold_the_options(self):
+        path = self.folder / "sweep.ini"
+        path.write_text("# what to vary\naxis=context=1024,2048\naxis=batch=1,2,4\nwhere=batch<4\n")
+        self.assertIn("4 points of 6", self.succeed("sweep", "--config", path, "--dry-run").stdout)
+        # The command line adds axes and conditions.
+        self.assertIn("2 points of 6", self.succeed("sweep", "--config", path, "--where",
+                                                    "context>1024", "--dry-run").stdout)
+        path.write_text("axis\n")
+        self.fail_with(BAD_FILE, "sweep.ini:1", "sweep", "--config", path, "--dry-run")
+
     def test_samples_are_drawn_from_a_seed(self):
         words = ("sweep", *COST_AXES, "--sample", "7", "--dry-run")
         self.assertEqual(self.succeed(*words).stdout, self.succeed(*words).stdout)
@@ -216,6 +226,26 @@ class ResultsTest(SweepCase):
         self.assertEqual(document["summary"]["l1_loss_relative"], lowest)
         self.fail_with(CHECK_FAILED, "no row meets", "sweep", "best", self.folder / "s.db", "--by",
                        "l1_loss_relative", "--where", "l1_loss_relative<0")
+
+    def test_a_report_draws_the_front(self):
+        self.sweep("s.db", SAMPLE, "-a", "method=snapkv,ada-snapkv", "-a", "budget=5%,20%,50%")
+        words = ("sweep", "report", self.folder / "s.db", "--pareto",
+                 "tokens_per_second,l1_loss_relative")
+        html = self.folder / "s.html"
+        self.succeed(*words, "--output", html)
+        text = html.read_text()
+        self.assertIn("<svg", text)
+        self.assertIn("ada-snapkv", text)
+        self.assertNotIn("<script", text)
+        markdown = self.succeed(*words, "--format", "md").stdout
+        front = self.succeed("sweep", SAMPLE, "-a", "method=snapkv,ada-snapkv", "-a",
+                             "budget=5%,20%,50%", "--store", self.folder / "s.db", "--resume",
+                             "--quiet", "--format", "csv", "--pareto",
+                             "tokens_per_second,l1_loss_relative").rows
+        for row in front:
+            self.assertRegex(markdown, rf"(?m)^\| {row['point']} \|")
+        self.fail_with(USAGE, "not two metrics", "sweep", "report", self.folder / "s.db",
+                       "--pareto", "tokens_per_second")
 
     def test_conditions_over_metrics_choose_rows(self):
         self.sweep("s.db", "-a", "context[pow2]=[10:17]")
