@@ -213,13 +213,10 @@ SweepCommand::SweepCommand(const std::vector<std::string>& words)
           "interrupted goes on with --resume. `kvsieve sweep merge`, `export`, `best` and "
           "`report`,\n"
           "each with a --help, work on stores; docs/sweeps.md tells more.",
-          {"kvsieve sweep trace.kvtrace -a method=snapkv,ada-snapkv -a budget=5%,10%,20% --store "
-           "s.db",
-           "kvsieve sweep -a method=a2ats -a context[pow2]=[12:17] -a "
-           "hardware=a100-sxm-80,h100-sxm "
-           "-a batch=max --store cost.db",
-           "kvsieve sweep t.kvtrace -a budget=[5%:50%:5%] --store s.db --resume --pareto "
-           "tokens_per_second,l1_loss_relative --where 'tpot_ms<20'"}) {
+          {"kvsieve sweep a.kvtrace -a method=snapkv,ada-snapkv -a budget=5%,10%,20% --store s.db",
+           "kvsieve sweep -a method=a2ats -a context[pow2]=[12:17] -a batch=max --store cost.db",
+           "kvsieve sweep a.kvtrace -a budget=[5%:50%:5%] --store s.db --resume --where "
+           "'tpot_ms<20'"}) {
   add_definition_options(arguments);
   arguments.options("Points")("config", po::value<std::string>(),
                               "file of lines OPTION=VALUE, below the command line's own");
