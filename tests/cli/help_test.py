@@ -206,6 +206,7 @@ class UsageErrorTest(CliTest):
         trace = self.synth()
         for method, words in (("snapkv", ["--top", "3%"]), ("snapkv", ["--codewords", "4"]),
                               ("a2ats", ["--budget", "20%"]), ("quest", ["--no-bound"]),
+                              ("quest", ["--losses", "mass"]),
                               ("snapkv", ["--alpha", "0.1"]),
                               ("snapkv", ["--alpha-mode", "floor"]),
                               ("quest", ["--codewords", "4"]),

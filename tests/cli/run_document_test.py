@@ -78,6 +78,7 @@ class SchemaTest(DocumentTest):
 
     def test_options_that_add_or_remove_fields(self):
         for words in (["ada-snapkv", "--no-bound"], ["ada-snapkv", "--granularity", "query"],
+                      ["ada-snapkv", "--losses", "mass"], ["criticalkv", "--losses", "mass"],
                       ["snapkv", "--budget", "512", "--pool", "none"],
                       ["snapkv", "--budget", "1MiB"], ["snapkv", "--budget", "10"]):
             self.valid(eviction(*words), words)
@@ -325,6 +326,21 @@ class EvictionTest(DocumentTest):
         bounds = {"bound", "bound_head", "bound_theta"}
         self.assertEqual(bounds & keys_of(eviction("snapkv", "--no-bound")), set())
         self.assertEqual(bounds - keys_of(eviction("snapkv")), set())
+
+    def test_masses_alone_are_those_of_the_whole_document(self):
+        whole = eviction("ada-snapkv")
+        alone = eviction("ada-snapkv", "--losses", "mass")
+        absent = {"l1_loss", "l1_loss_relative", "layers_improved_l1", "bound", "bound_head",
+                  "bound_theta"}
+        self.assertEqual(absent & keys_of(alone), set())
+        self.assertEqual(absent - keys_of(whole), set())
+
+        def without(value):
+            if isinstance(value, dict):
+                return {key: without(item) for key, item in value.items() if key not in absent}
+            return [without(item) for item in value] if isinstance(value, list) else value
+
+        self.assertEqual(without(whole), alone)
 
     def test_more_budget_loses_less(self):
         losses = [eviction("ada-snapkv", "--budget", budget)["summary"]["l1_loss"]
