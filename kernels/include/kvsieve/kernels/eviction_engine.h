@@ -81,9 +81,9 @@ struct LossRequest {
 
 /// What evictions do to R queries. S selections, units as the selection has them.
 struct LossTerms {
-  Tensor3 retained_mass;                      ///< [S, Hq, R] F
-  Tensor3 kept_norm;                          ///< [S, Hq, R] K = sum over kept j of A_j norm_j
-  Tensor3 total_norm;                         ///< [1, Hq, R] T = sum over j of A_j norm_j
+  Tensor3 retained_mass;  ///< [S, Hq, R] F
+  Tensor3 kept_norm;      ///< [S, Hq, R] K = sum over kept j of A_j norm_j
+  Tensor3 total_norm;     ///< [1, Hq, R] T = sum over j of A_j norm_j
   // Empty unless projected:
   std::vector<std::vector<double>> unit_l1;   ///< S x [units, R] of ||(o - o^) W_O||_1
   std::vector<std::vector<double>> layer_l1;  ///< S x [R] ||y - y^||_1
