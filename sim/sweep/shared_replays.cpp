@@ -51,8 +51,10 @@ class SharedReplays::ProgressPart {
     if (!m_progress) {
       return;
     }
+    // Replays that failed together are begun again: the share does not fall meanwhile.
+    m_share = std::clamp((m_done + more) / m_total, m_share, 1.0);
     try {
-      m_progress(std::min(1.0, (m_done + more) / m_total));
+      m_progress(m_share);
     } catch (...) {
       m_stopped = true;
       throw;
@@ -62,6 +64,7 @@ class SharedReplays::ProgressPart {
   const Progress& m_progress;
   double m_total;
   double m_done = 0.0;
+  double m_share = 0.0;
   bool m_stopped = false;
 };
 
