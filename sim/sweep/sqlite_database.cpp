@@ -142,10 +142,9 @@ SqliteStatement& SqliteStatement::bind(int parameter, std::int64_t value) {
   return *this;
 }
 
-SqliteStatement& SqliteStatement::bind(int parameter, std::string_view text) {
-  // A null pointer, which an empty view may have, would bind NULL.
-  check(sqlite3_bind_text64(m_statement.get(), parameter, text.empty() ? "" : text.data(),
-                            text.size(), SQLITE_STATIC, SQLITE_UTF8));
+SqliteStatement& SqliteStatement::bind(int parameter, const std::string& text) {
+  check(sqlite3_bind_text64(m_statement.get(), parameter, text.data(), text.size(), SQLITE_STATIC,
+                            SQLITE_UTF8));
   return *this;
 }
 

@@ -47,7 +47,7 @@ class SqliteStatement {
 
   /// Parameters count from 1. `text` must live until reset().
   SqliteStatement& bind(int parameter, std::int64_t value);
-  SqliteStatement& bind(int parameter, std::string_view text);
+  SqliteStatement& bind(int parameter, const std::string& text);
   SqliteStatement& bind_null(int parameter);
 
   /// Goes to the next row; false after the last.

@@ -94,21 +94,22 @@ struct RowFields {
 /// Names in the order of their first appearance.
 class Columns {
  public:
-  /// `guess` is tried first: most rows have the same names in the same order.
-  std::size_t index(const std::string& name, std::size_t guess) {
+  /// A name's index, or how many there are. `guess` is tried first: most rows have the same names
+  /// in the same order.
+  std::size_t find(const std::string& name, std::size_t guess) const {
     if (guess < m_names.size() && m_names[guess] == name) {
       return guess;
     }
-    const auto [found, added] = m_indices.try_emplace(name, m_names.size());
-    if (added) {
-      m_names.push_back(name);
-    }
-    return found->second;
+    const auto found = m_indices.find(name);
+    return found == m_indices.end() ? m_names.size() : found->second;
   }
 
   void add(std::span<const Field> fields) {
     for (std::size_t i = 0; i < fields.size(); ++i) {
-      index(fields[i].name, i);
+      if (find(fields[i].name, i) == m_names.size()) {
+        m_indices.emplace(fields[i].name, m_names.size());
+        m_names.push_back(fields[i].name);
+      }
     }
   }
 
@@ -158,11 +159,11 @@ std::string header(const TableColumns& columns) {
 }
 
 /// A cell for each of the columns; fields that have none are left out.
-void append_cells(std::string& line, std::span<const Field> fields, Columns& columns,
+void append_cells(std::string& line, std::span<const Field> fields, const Columns& columns,
                   std::vector<const Field*>& by_column) {
   by_column.assign(columns.names().size(), nullptr);
   for (std::size_t i = 0; i < fields.size(); ++i) {
-    if (const std::size_t index = columns.index(fields[i].name, i); index < by_column.size()) {
+    if (const std::size_t index = columns.find(fields[i].name, i); index < by_column.size()) {
       by_column[index] = &fields[i];
     }
   }

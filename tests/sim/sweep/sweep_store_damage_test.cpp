@@ -5,8 +5,8 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
-#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -119,6 +119,26 @@ TEST(SweepStoreDamage, SurvivesTruncation) {
     EXPECT_EQ(error.kind(), ErrorKind::kBadInput);
     use(folder / "s");
   }
+}
+
+// An index out of order could lead a reader that takes it in parts around in a circle.
+TEST(SweepStoreDamage, SeesRowsOutOfOrder) {
+  const TemporaryFolder folder;
+  make_store(folder / "s", finished_rows(0, 3000));
+  std::string bytes = read_bytes(folder / "s");
+  constexpr std::size_t kPageBytes = 4096;
+  constexpr char kIndexLeaf = 0x0a;
+  std::vector<std::size_t> leaves;
+  for (std::size_t page = kPageBytes; page < bytes.size(); page += kPageBytes) {
+    if (bytes[page] == kIndexLeaf) {
+      leaves.push_back(page);
+    }
+  }
+  ASSERT_GT(leaves.size(), 10U);
+  std::swap_ranges(&bytes[leaves[4]], &bytes[leaves[4]] + kPageBytes, &bytes[leaves[7]]);
+  write_bytes(folder / "s", bytes);
+  const Error error = error_of([&] { (void)export_csv(SweepStore(folder / "s")); });
+  EXPECT_EQ(error.what(), (folder / "s").string() + ": is damaged (rows out of order)");
 }
 
 TEST(SweepStoreDamage, SurvivesBytesThatChanged) {

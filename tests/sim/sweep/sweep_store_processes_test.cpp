@@ -12,9 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <random>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -165,8 +167,40 @@ TEST(SweepStoreProcesses, ReadersSeeProgressWhileOneWrites) {
     ASSERT_GE(visited, seen);
   }
   EXPECT_EQ(wait_for(writer), 0);
-  EXPECT_GT(steps, 3);
+  EXPECT_GT(steps, 20) << "the writer kept the reader out";
   expect_whole(reader, kRows);
+}
+
+// Columns are collected in one pass and rows written in a second one: what comes in between may
+// bring columns.
+TEST(SweepStoreProcesses, AnExportBesideAWriterIsComplete) {
+  const TemporaryFolder folder;
+  constexpr std::int64_t kRows = 60;
+  make_store(folder / "s", {});
+  const pid_t writer = start_child([&] {
+    SweepStore store(folder / "s", Mode::kResume, an_identity());
+    for (std::int64_t number = 0; number < kRows; ++number) {
+      SweepRow row = finished_row(number);
+      row.options = "{}";
+      row.metrics = fmt::format(R"({{"m{}":"value"}})", number);
+      store.add(std::vector{row});
+    }
+    return 0;
+  });
+  const SweepStore reader(folder / "s");
+  std::size_t rows = 0;
+  while (rows < kRows) {
+    const std::string csv = export_csv(reader);
+    std::istringstream lines(csv);
+    std::string line;
+    std::getline(lines, line);
+    const auto columns = std::count(line.begin(), line.end(), ',');
+    for (rows = 0; std::getline(lines, line); ++rows) {
+      ASSERT_NE(line.find("value"), std::string::npos) << csv;
+    }
+    ASSERT_EQ(static_cast<std::size_t>(columns), rows + 1);
+  }
+  EXPECT_EQ(wait_for(writer), 0);
 }
 
 TEST(SweepStoreProcesses, ASecondWriterIsTurnedAway) {
@@ -237,12 +271,15 @@ TEST(SweepStoreProcesses, AFullDiskKeepsWhatWasStored) {
     const int user = ::geteuid() == 0 ? 0 : CLONE_NEWUSER;
     const fs::path disk = folder / "disk";
     fs::create_directory(disk);
-    const auto uid = ::geteuid();
+    const uid_t uid = ::geteuid();
+    const gid_t gid = ::getegid();
     if (::unshare(CLONE_NEWNS | user) != 0) {
       return kSkipped;
     }
     if (user != 0) {
+      write_bytes("/proc/self/setgroups", "deny");
       write_bytes("/proc/self/uid_map", fmt::format("0 {} 1", uid));
+      write_bytes("/proc/self/gid_map", fmt::format("0 {} 1", gid));
     }
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
         ::mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=512k") != 0) {
@@ -334,7 +371,9 @@ TEST_F(SweepStorePermissions, AReadOnlyFolderCanBeRead) {
   permit(m_folder.path(), 0555);
   expect_readable();
   expect_resume_error("its folder cannot be written (Permission denied)");
-  std::filesystem::remove(m_folder / "s");
+  permit(m_folder.path(), 0755);
+  fs::remove(m_folder / "s");
+  permit(m_folder.path(), 0555);
   expect_resume_error("cannot be opened for writing (Permission denied)");
 }
 
@@ -357,10 +396,15 @@ TEST_F(SweepStorePermissions, AStoreThatNeedsRepairSaysSo) {
             }),
             0);
   ASSERT_GT(fs::file_size(m_folder / "s-journal"), 0U);
-  permit(m_folder / "s-journal", 0644);
+  permit(m_folder / "s-journal", 0444);
+  permit(m_folder / "s", 0444);
+  permit(m_folder.path(), 0555);
   expect_error([&] { const SweepStore store(m_folder / "s"); },
                "its writer died within a transaction, and it cannot be repaired read-only");
   // Who may write repairs it by reading.
+  permit(m_folder.path(), 0755);
+  permit(m_folder / "s", 0644);
+  permit(m_folder / "s-journal", 0644);
   expect_whole(SweepStore(m_folder / "s"), 10);
   EXPECT_EQ(m_folder.entries(), std::vector<std::string>{"s"});
   expect_readable();
