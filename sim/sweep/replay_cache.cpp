@@ -69,7 +69,9 @@ void ReplayCache::keep(std::string_view name, const ordered_json& key,
                              {"figures_xxh128", text_hash(content.dump())},
                              {"figures", content}};
   try {
-    traces::write_file(file_of(name), json.dump(), /*overwrite=*/true);
+    // A sync takes longer than many a replay; find() checks what it reads.
+    traces::write_file(file_of(name), json.dump(), /*overwrite=*/true,
+                       traces::Durability::kRenamed);
   } catch (const Error&) {
     // See the contract.
   }

@@ -69,6 +69,15 @@ TEST(output_file, appears_whole_at_commit) {
   EXPECT_EQ((std::vector<std::string>{"a"}), folder.entries());
 }
 
+TEST(output_file, appears_whole_without_being_synced) {
+  const TemporaryFolder folder;
+  write_file(folder / "file", "one", false, Durability::kRenamed);
+  EXPECT_EQ(read_bytes(folder / "file"), "one");
+  write_file(folder / "file", "two", true, Durability::kRenamed);
+  EXPECT_EQ(read_bytes(folder / "file"), "two");
+  EXPECT_EQ(folder.entries().size(), 1U);
+}
+
 TEST(output_file, holes_are_filled_in_any_order) {
   const TemporaryFolder folder;
   const std::string_view text = "abc";

@@ -84,18 +84,22 @@ void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes
   }
 }
 
-void OutputFile::commit() {
+void OutputFile::commit(Durability durability) {
   const auto fail = [&](const char* step) {
     throw Error(ErrorKind::kBadInput,
                 fmt::format("{}: {} failed ({})", m_path.string(), step, std::strerror(errno)));
   };
-  if (::fsync(m_descriptor) != 0) {
+  const bool synced = durability == Durability::kSynced;
+  if (synced && ::fsync(m_descriptor) != 0) {
     fail("sync");
   }
   if (::rename(m_temporary.c_str(), m_path.c_str()) != 0) {
     fail("rename");
   }
   ::close(std::exchange(m_descriptor, -1));
+  if (!synced) {
+    return;
+  }
   // The rename itself is durable only once the folder is synced.
   const std::filesystem::path folder = m_path.has_parent_path() ? m_path.parent_path() : ".";
   if (const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -105,10 +109,11 @@ void OutputFile::commit() {
   }
 }
 
-void write_file(const std::filesystem::path& path, std::string_view text, bool overwrite) {
+void write_file(const std::filesystem::path& path, std::string_view text, bool overwrite,
+                Durability durability) {
   OutputFile file(path, overwrite);
   file.append(text);
-  file.commit();
+  file.commit(durability);
 }
 
 }  // namespace kvsieve::traces

@@ -9,6 +9,12 @@
 
 namespace kvsieve::traces {
 
+/// What outlives a machine that stops.
+enum class Durability {
+  kSynced,   ///< the file as a whole
+  kRenamed,  ///< nothing for sure, the content may be torn: for what is checked when it is read
+};
+
 /// A file written under a temporary name beside its target; commit() syncs it and renames it into
 /// place, and destruction without commit() removes it.
 class OutputFile {
@@ -27,8 +33,9 @@ class OutputFile {
   /// Writes at byte `offset`.
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
 
-  /// Syncs file and folder and renames into place.
-  void commit();
+  /// Syncs file and folder, if so wanted, and renames into place: other processes see the file
+  /// whole or not at all either way.
+  void commit(Durability durability = Durability::kSynced);
 
  private:
   std::filesystem::path m_path;
@@ -38,6 +45,7 @@ class OutputFile {
 };
 
 /// Writes `text` as a whole file. Errors as OutputFile.
-void write_file(const std::filesystem::path& path, std::string_view text, bool overwrite);
+void write_file(const std::filesystem::path& path, std::string_view text, bool overwrite,
+                Durability durability = Durability::kSynced);
 
 }  // namespace kvsieve::traces
