@@ -1,7 +1,5 @@
 #include "replay/layer_loss.h"
 
-#include <tbb/parallel_for.h>
-
 #include <algorithm>
 
 #include "kvsieve/kernels/eviction_loss.h"
@@ -128,10 +126,10 @@ std::vector<SelectionLoss> measure_layer(const traces::Trace& trace,
           trace.query_positions().subspan(static_cast<std::size_t>(range.first),
                                           static_cast<std::size_t>(range.count)),
           terms);
-      tbb::parallel_for(std::size_t{0}, some, [&](std::size_t s) {
+      for (std::size_t s = 0; s < some; ++s) {
         figures.add(static_cast<std::int64_t>(s), selections[begin + s].granularity,
                     losses[begin + s]);
-      });
+      }
     }
   }
   for (SelectionLoss& loss : losses) {

@@ -1,12 +1,11 @@
 #include "kvsieve/sim/sweep_evaluator.h"
 
-#include <tbb/parallel_for.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
+#include "kvsieve/kernels/parallel_tasks.h"
 #include "kvsieve/traces/error.h"
 #include "sweep/cost_bases.h"
 #include "sweep/metrics_text.h"
@@ -78,6 +77,19 @@ std::string metrics_of(const Job& job, const SharedReplays& replays) {
   return text.object();
 }
 
+SweepRow row_of(const SweepPoint& point, const std::string& key, const Job& job,
+                const SharedReplays& replays) {
+  SweepRow row{point.number, key, options_text(point), {}, job.error};
+  if (row.error.empty()) {
+    try {
+      row.metrics = metrics_of(job, replays);
+    } catch (const std::exception& error) {
+      row.error = error.what();
+    }
+  }
+  return row;
+}
+
 }  // namespace
 
 struct SweepEvaluator::State {
@@ -142,22 +154,11 @@ std::vector<SweepRow> SweepEvaluator::evaluate(std::span<const SweepPoint> point
   std::vector<SweepRow> rows(points.size());
   for (std::size_t first = 0; first < rows.size(); first += kPointsPerReport) {
     const std::size_t last = std::min(first + kPointsPerReport, rows.size());
-    const tbb::blocked_range<std::size_t> range(first, last, kPointsPerTask);
-    tbb::parallel_for(range, [&](const tbb::blocked_range<std::size_t>& some) {
-      for (std::size_t i = some.begin(); i != some.end(); ++i) {
-        SweepRow& row = rows[i];
-        row.number = points[i].number;
-        row.key = keys[i];
-        row.options = options_text(points[i]);
-        row.error = jobs[i].error;
-        if (!row.error.empty()) {
-          continue;
-        }
-        try {
-          row.metrics = metrics_of(jobs[i], replays);
-        } catch (const std::exception& error) {
-          row.error = error.what();
-        }
+    const std::size_t tasks = (last - first + kPointsPerTask - 1) / kPointsPerTask;
+    kernels::parallel_tasks(static_cast<std::int64_t>(tasks), [&](std::int64_t task) {
+      const std::size_t begin = first + static_cast<std::size_t>(task) * kPointsPerTask;
+      for (std::size_t i = begin; i < std::min(begin + kPointsPerTask, last); ++i) {
+        rows[i] = row_of(points[i], keys[i], jobs[i], replays);
       }
     });
     if (progress) {

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <stdexcept>
 #include <vector>
+
+#include "kvsieve/kernels/parallel_tasks.h"
 
 namespace kvsieve::kernels {
 namespace {
@@ -28,6 +31,22 @@ TEST(ParallelBlocks, CoversEveryIndexOnceInBlocksOfTheGivenSize) {
           << count << " by " << block;
     }
   }
+}
+
+TEST(ParallelTasks, VisitsEveryIndexOnceAndPassesOnWhatIsThrown) {
+  for (const std::int64_t count : {0, 1, 2, 65, 1000}) {
+    std::vector<std::atomic<int>> visits(static_cast<std::size_t>(count));
+    parallel_tasks(count, [&](std::int64_t i) { ++visits[static_cast<std::size_t>(i)]; });
+    EXPECT_TRUE(std::all_of(visits.begin(), visits.end(), [](const auto& v) { return v == 1; }))
+        << count;
+  }
+  EXPECT_THROW(parallel_tasks(100,
+                              [](std::int64_t i) {
+                                if (i == 37) {
+                                  throw std::runtime_error("37");
+                                }
+                              }),
+               std::runtime_error);
 }
 
 }  // namespace

@@ -70,8 +70,8 @@ TEST(EvictionReplay, SeveralPlansGiveWhatEachGivesAlone) {
 /// Budgets, alphas and rules of one scorer: selections are read off one ranking, and many agree.
 std::vector<EvictionPlan> plans_of_one_scorer() {
   std::vector<EvictionPlan> plans;
-  for (const char* budget : {"8%", "20%", "35%", "70%", "100%"}) {
-    for (const char* alpha : {"0", "0.3", "1"}) {
+  for (const char* budget : {"8%", "35%", "100%"}) {
+    for (const char* alpha : {"0", "0.3"}) {
       for (const kernels::AlphaMode mode : {kernels::AlphaMode::kBlend, kernels::AlphaMode::kFloor,
                                             kernels::AlphaMode::kOfficialRounding}) {
         for (const char* name : {"ada-snapkv", "ada-pyramid", "ada-criticalkv", "snapkv"}) {
