@@ -9,7 +9,7 @@ namespace {
 
 /// Enough for the points of a trace to share most of its scoring, few enough that little is lost
 /// when a process dies.
-constexpr std::size_t kTracePoints = 64;
+constexpr std::size_t kTracePoints = 256;
 
 }  // namespace
 

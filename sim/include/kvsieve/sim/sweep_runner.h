@@ -22,7 +22,7 @@ struct SweepChunk {
 
 /// The points whose keys are not among `finished` (ascending), in chunks: points of one trace
 /// together, so that they share its scoring, in the order of the traces' first points. A chunk of
-/// points with a trace has at most 64, one without at most `cost_points`.
+/// points with a trace has at most 256, one without at most `cost_points`.
 /// @param context of the canonical points
 [[nodiscard]] std::vector<SweepChunk> sweep_chunks(std::span<const SweepPoint> points,
                                                    const nlohmann::ordered_json& context,
