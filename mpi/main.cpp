@@ -4,7 +4,6 @@
 #include <boost/mpi/communicator.hpp>
 #include <boost/mpi/environment.hpp>
 #include <exception>
-#include <iostream>
 #include <string>
 #include <vector>
 
@@ -15,11 +14,6 @@
 
 namespace kvsieve::cli {
 namespace {
-
-int report(const std::string& what, const std::string& hint, ErrorKind kind) {
-  std::cerr << "error: " << one_line(what + (hint.empty() ? "" : "; " + hint)) << "\n";
-  return static_cast<int>(kind);
-}
 
 int run(const boost::mpi::communicator& world, const std::vector<std::string>& words) {
   if (world.rank() > 0) {
@@ -32,9 +26,9 @@ int run(const boost::mpi::communicator& world, const std::vector<std::string>& w
       return spread_sweep(world, std::forward<decltype(arguments)>(arguments)...);
     });
   } catch (const Error& error) {
-    code = report(error.what(), error.hint(), error.kind());
+    code = report_error(error.what(), error.hint(), error.kind());
   } catch (const std::exception& error) {
-    code = report(error.what(), "this is a defect of kvsieve", ErrorKind::kInternal);
+    code = report_error(error.what(), "this is a defect of kvsieve", ErrorKind::kInternal);
   }
   dismiss_ranks(world);
   return code;

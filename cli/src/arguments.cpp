@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <iostream>
 
 #include "kvsieve/traces/error.h"
@@ -128,6 +129,10 @@ bool Arguments::given(const std::string& name) const {
   return has(name) && !m_values[name].defaulted();
 }
 
+std::vector<std::string> Arguments::list(const std::string& name) const {
+  return has(name) ? get<std::vector<std::string>>(name) : std::vector<std::string>{};
+}
+
 std::int64_t Arguments::at_least(std::int64_t least, const std::string& name) const {
   const auto value = get<std::int64_t>(name);
   if (value < least) {
@@ -148,6 +153,23 @@ void Arguments::print_help() const {
   for (const auto& [name, description] : m_groups) {
     std::cout << "\n" << description;
   }
+}
+
+std::vector<std::string> split_list(std::string_view text) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t comma = std::min(text.find(',', begin), text.size());
+    parts.emplace_back(text.substr(begin, comma - begin));
+    begin = comma + 1;
+  }
+  return parts;
+}
+
+std::optional<std::int64_t> whole_number(std::string_view text) {
+  std::int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && stop == end ? std::optional(value) : std::nullopt;
 }
 
 std::vector<std::int64_t> chosen_layers(std::string_view text, std::int64_t model_layers) {

@@ -3,6 +3,7 @@
 
 #include <boost/program_options.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,8 @@ class Arguments {
   [[nodiscard]] T get(const std::string& name) const {
     return m_values[name].as<T>();
   }
+  /// The values of an option that may repeat; none if it was not given.
+  [[nodiscard]] std::vector<std::string> list(const std::string& name) const;
   /// A whole number. Throws Error(kUsage) if it is less than `least`.
   [[nodiscard]] std::int64_t at_least(std::int64_t least, const std::string& name) const;
 
@@ -55,6 +58,12 @@ class Arguments {
 };
 
 using traces::nearest;
+
+/// The parts of a text between commas; one empty part of an empty text.
+[[nodiscard]] std::vector<std::string> split_list(std::string_view text);
+
+/// The whole number that a text is, or nothing.
+[[nodiscard]] std::optional<std::int64_t> whole_number(std::string_view text);
 
 /// The value of --layers for a model of `model_layers` layers; empty for "all", which means all
 /// captured ones. Errors as traces::parse_layer_list.

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 
 #include "kvsieve/sim/measured_rows.h"
 #include "kvsieve/traces/error.h"
@@ -198,14 +197,12 @@ sim::CostMethod read_cost_method(const Arguments& arguments, const sim::ModelDim
 }
 
 std::int64_t read_context(std::string_view text) {
-  std::int64_t context = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, context);
-  if (error != std::errc() || stop != end || context < 1) {
+  const auto context = whole_number(text);
+  if (!context || *context < 1) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("--context is '{}', expected a number of tokens, 1 or more", text));
   }
-  return context;
+  return *context;
 }
 
 void read_batch(std::string_view text, sim::CostRequest& request) {
@@ -213,13 +210,12 @@ void read_batch(std::string_view text, sim::CostRequest& request) {
   if (request.largest_batch) {
     return;
   }
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, request.point.batch);
-  if (error != std::errc() || stop != end || request.point.batch < 1 ||
-      request.point.batch > sim::kMostSequences) {
+  const auto batch = whole_number(text);
+  if (!batch || *batch < 1 || *batch > sim::kMostSequences) {
     throw Error(ErrorKind::kUsage, fmt::format("--batch is '{}', expected 1 to {}, or max", text,
                                                sim::kMostSequences));
   }
+  request.point.batch = *batch;
 }
 
 void add_hardware_options(Arguments& arguments, const std::string& context_default) {

@@ -33,8 +33,6 @@ const std::vector<Verb>& verbs() {
 
 namespace {
 
-constexpr int kInterruptedCode = 130;
-
 void print_overview() {
   std::cout << "kvsieve " << sim::version()
             << ": what KV-cache eviction and retrieval keep, lose and move, from captured traces\n"
@@ -74,11 +72,6 @@ int dispatch(std::vector<std::string> words) {
   const std::string near = nearest(words[0], names);
   throw Error(ErrorKind::kUsage, fmt::format("unknown verb '{}'", words[0]),
               near.empty() ? "`kvsieve --help` lists the verbs" : "did you mean " + near + "?");
-}
-
-int report_error(const std::string& what, const std::string& hint, ErrorKind kind) {
-  std::cerr << "error: " << one_line(what + (hint.empty() ? "" : "; " + hint)) << "\n";
-  return static_cast<int>(kind);
 }
 
 }  // namespace

@@ -1,10 +1,8 @@
 #include "sweep_command.h"
 
 #include <fmt/format.h>
-#include <tbb/global_control.h>
 
 #include <algorithm>
-#include <charconv>
 #include <iostream>
 #include <sstream>
 
@@ -15,17 +13,16 @@
 #include "sweep_reader.h"
 #include "sweep_results.h"
 #include "terminal.h"
+#include "thread_limit.h"
 
 namespace po = boost::program_options;
 
 namespace kvsieve::cli {
 namespace {
 
-constexpr int kMostThreads = 1024;
 constexpr std::size_t kMostConfigBytes = std::size_t{1} << 24;
 constexpr std::int64_t kMostShards = 1'000'000;
 constexpr std::size_t kShownPoints = 10;
-constexpr int kInterruptedCode = 130;
 
 struct Shard {
   std::int64_t number = 0;
@@ -34,19 +31,16 @@ struct Shard {
 
 /// "i/n", i from 0.
 Shard read_shard(const std::string& text) {
-  Shard shard;
   const std::size_t slash = text.find('/');
-  const auto whole = [&](std::string_view part, std::int64_t& value) {
-    const auto [stop, error] = std::from_chars(part.data(), part.data() + part.size(), value);
-    return error == std::errc() && stop == part.data() + part.size();
-  };
-  if (slash == std::string::npos || !whole(std::string_view(text).substr(0, slash), shard.number) ||
-      !whole(std::string_view(text).substr(slash + 1), shard.count) || shard.count < 1 ||
-      shard.count > kMostShards || shard.number < 0 || shard.number >= shard.count) {
+  const auto number = whole_number(std::string_view(text).substr(0, slash));
+  const auto count = slash == std::string::npos
+                         ? std::nullopt
+                         : whole_number(std::string_view(text).substr(slash + 1));
+  if (!number || !count || *count < 1 || *count > kMostShards || *number < 0 || *number >= *count) {
     throw Error(ErrorKind::kUsage, fmt::format("--shard '{}' is not i/n with 0 <= i < n", text),
                 "for example --shard 0/4 to --shard 3/4");
   }
-  return shard;
+  return {*number, *count};
 }
 
 std::string options_text(const sim::SweepPoint& point) {
@@ -82,19 +76,9 @@ int explain_point(const SweepRequest& request, std::int64_t number) {
   if (!task.trace.empty()) {
     std::cout << "the replay's loads take the place of the stated ones below\n";
   }
-  sim::CostRequest cost = task.cost;
-  if (const auto* eviction = std::get_if<sim::SweepTask::Eviction>(&task.replay)) {
-    sim::EvictionResult result;
-    result.plan = eviction->plan;
-    cost.point.method = sim::cost_method_of(result);
-  } else if (const auto* retrieval = std::get_if<sim::RetrievalOptions>(&task.replay)) {
-    sim::RetrievalResult result;
-    result.options = *retrieval;
-    cost.point.method = sim::cost_method_of(result);
-  }
-  const sim::CostReport report = sim::cost_report(cost);
-  std::cout << describe(sim::StepModel(cost.hardware, cost.model).explain(report.request.point),
-                        "table");
+  const sim::CostReport report = sim::cost_report(task.cost);
+  std::cout << describe(
+      sim::StepModel(task.cost.hardware, task.cost.model).explain(report.request.point), "table");
   return 0;
 }
 
@@ -111,12 +95,7 @@ void print_results(const sim::SweepStore& store, const std::vector<std::string>&
   }
   std::vector<std::string> metrics;
   if (arguments.has("metrics")) {
-    const auto text = arguments.get<std::string>("metrics");
-    for (std::size_t begin = 0; begin <= text.size();) {
-      const std::size_t comma = std::min(text.find(',', begin), text.size());
-      metrics.push_back(text.substr(begin, comma - begin));
-      begin = comma + 1;
-    }
+    metrics = split_list(arguments.get<std::string>("metrics"));
   }
   std::cout << describe(results, metrics, format);
 }
@@ -195,14 +174,6 @@ struct SweepCommand {
   std::optional<SweepRequest> request;  ///< absent if help was asked for
 
   explicit SweepCommand(const std::vector<std::string>& words);
-
-  [[nodiscard]] std::optional<tbb::global_control> thread_limit() const {
-    std::optional<tbb::global_control> limit;
-    if (threads > 0) {
-      limit.emplace(tbb::global_control::max_allowed_parallelism, threads);
-    }
-    return limit;
-  }
 };
 
 SweepCommand::SweepCommand(const std::vector<std::string>& words)
@@ -237,13 +208,8 @@ SweepCommand::SweepCommand(const std::vector<std::string>& words)
     return;
   }
   static_cast<void>(Table({}).format(format));
-  if (threads < 0 || threads > kMostThreads) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("--threads is {}, expected 0 to {}", threads, kMostThreads));
-  }
-  request = read_sweep(arguments, arguments.has("trace")
-                                      ? arguments.get<std::vector<std::string>>("trace")
-                                      : std::vector<std::string>{});
+  check_threads(threads);
+  request = read_sweep(arguments, arguments.list("trace"));
 }
 
 }  // namespace
@@ -251,7 +217,7 @@ SweepCommand::SweepCommand(const std::vector<std::string>& words)
 struct SweepWorker::State {
   explicit State(const std::vector<std::string>& words)
       : command(words),
-        limit(command.thread_limit()),
+        limit(thread_limit(command.threads)),
         evaluator([this](const sim::SweepPoint& point) { return reader.read(point); },
                   command.cache) {}
 
@@ -297,7 +263,7 @@ int run_sweep_points(const std::vector<std::string>& words, const SweepExecutor&
     throw Error(ErrorKind::kUsage, "--store is missing",
                 "--store FILE keeps the rows; --dry-run shows the points");
   }
-  const std::optional<tbb::global_control> limit = command.thread_limit();
+  const std::optional<tbb::global_control> limit = thread_limit(command.threads);
   sim::SweepStore store(
       command.store_path,
       command.resume ? sim::SweepStore::Mode::kResume : sim::SweepStore::Mode::kCreate,

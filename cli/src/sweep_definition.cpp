@@ -21,21 +21,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::vector<std::string> list_of(const Arguments& arguments, const std::string& name) {
-  return arguments.has(name) ? arguments.get<std::vector<std::string>>(name)
-                             : std::vector<std::string>{};
-}
-
-std::vector<std::string> split(std::string_view text) {
-  std::vector<std::string> parts;
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t comma = std::min(text.find(',', begin), text.size());
-    parts.emplace_back(text.substr(begin, comma - begin));
-    begin = comma + 1;
-  }
-  return parts;
-}
-
 void check_option(const std::string& name, const std::vector<std::string>& options) {
   if (!std::binary_search(options.begin(), options.end(), name)) {
     const std::string near = nearest(name, options);
@@ -114,7 +99,7 @@ SweepRequest read_sweep(const Arguments& arguments, const std::vector<std::strin
   if (!traces.empty()) {
     definition.axes.push_back({"trace", traces});
   }
-  for (const std::string& text : list_of(arguments, "axis")) {
+  for (const std::string& text : arguments.list("axis")) {
     definition.axes.push_back(sim::parse_axis(text));
   }
   if (definition.axes.empty()) {
@@ -127,10 +112,10 @@ SweepRequest read_sweep(const Arguments& arguments, const std::vector<std::strin
     check_option(axis.name, options);
     names.push_back(axis.name);
   }
-  for (const std::string& text : list_of(arguments, "zip")) {
-    definition.zipped.push_back(split(text));
+  for (const std::string& text : arguments.list("zip")) {
+    definition.zipped.push_back(split_list(text));
   }
-  for (const std::string& text : list_of(arguments, "derive")) {
+  for (const std::string& text : arguments.list("derive")) {
     const std::size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0) {
       throw Error(ErrorKind::kUsage, fmt::format("--derive '{}' is not NAME=EXPRESSION", text));
@@ -139,7 +124,7 @@ SweepRequest read_sweep(const Arguments& arguments, const std::vector<std::strin
     check_option(definition.derived.back().first, options);
     names.push_back(definition.derived.back().first);
   }
-  for (const std::string& text : list_of(arguments, "where")) {
+  for (const std::string& text : arguments.list("where")) {
     if (is_about_points(sim::Expression(text), names)) {
       definition.where += definition.where.empty() ? "(" + text + ")" : " and (" + text + ")";
     } else {

@@ -56,16 +56,7 @@ std::vector<std::string> words_of(const sim::SweepPoint& point, const Arguments&
 
 }  // namespace
 
-/// A point's task but for context and batch, with the parsed options that these are read with.
-struct SweepTaskReader::Known {
-  sim::SweepTask task;
-  std::int64_t context = 0;  ///< where the point has none
-};
-
-SweepTaskReader::SweepTaskReader() = default;
-SweepTaskReader::~SweepTaskReader() = default;
-
-std::shared_ptr<const SweepTaskReader::Known> SweepTaskReader::known(const sim::SweepPoint& point) {
+std::shared_ptr<const sim::SweepTask> SweepTaskReader::known(const sim::SweepPoint& point) {
   std::string key;
   sim::SweepPoint rest;
   for (const auto& [name, value] : point.options) {
@@ -75,12 +66,12 @@ std::shared_ptr<const SweepTaskReader::Known> SweepTaskReader::known(const sim::
     }
   }
   const std::lock_guard lock(m_mutex);
-  std::shared_ptr<const Known>& found = m_known[key];
+  std::shared_ptr<const sim::SweepTask>& found = m_known[key];
   if (found) {
     return found;
   }
-  auto known = std::make_shared<Known>();
-  sim::SweepTask& task = known->task;
+  auto known = std::make_shared<sim::SweepTask>();
+  sim::SweepTask& task = *known;
   task.trace = point.find("trace").value_or("");
   if (task.trace.empty()) {
     Arguments table = cost_table();
@@ -95,21 +86,23 @@ std::shared_ptr<const SweepTaskReader::Known> SweepTaskReader::known(const sim::
     RunPlan plan = make_plan(table, trace.header().model, kernels::Backend::kCpu);
     task.cost = run_cost_request(table, trace.header());
     if (auto* eviction = std::get_if<EvictionRun>(&plan)) {
+      task.cost.point.method = sim::cost_method_of(eviction->plan);
       task.replay = sim::SweepTask::Eviction{eviction->plan, eviction->options};
     } else {
-      task.replay = std::get<RetrievalRun>(plan).options;
+      const sim::RetrievalOptions& options = std::get<RetrievalRun>(plan).options;
+      task.cost.point.method = sim::cost_method_of(options);
+      task.replay = options;
       task.cost.point.method.schedule =
           kernels::schedule_from_name(table.get<std::string>("schedule"));
       task.cost.point.method.index.buckets = table.get<std::string>("selection") == "buckets";
     }
   }
-  known->context = task.cost.point.context;
   found = std::move(known);
   return found;
 }
 
 sim::SweepTask SweepTaskReader::read(const sim::SweepPoint& point) {
-  sim::SweepTask task = known(point)->task;
+  sim::SweepTask task = *known(point);
   if (const auto context = point.find("context")) {
     task.cost.point.context = read_context(*context);
   }

@@ -15,11 +15,6 @@ namespace kvsieve::cli {
 /// several threads.
 class SweepTaskReader {
  public:
-  SweepTaskReader();
-  SweepTaskReader(const SweepTaskReader&) = delete;
-  SweepTaskReader& operator=(const SweepTaskReader&) = delete;
-  ~SweepTaskReader();
-
   /// Throws Error(kUsage) for options that do not exist or do not go together, as the verbs do.
   [[nodiscard]] sim::SweepTask read(const sim::SweepPoint& point);
 
@@ -27,12 +22,11 @@ class SweepTaskReader {
   [[nodiscard]] static std::vector<std::string> option_names();
 
  private:
-  struct Known;
-  [[nodiscard]] std::shared_ptr<const Known> known(const sim::SweepPoint& point);
+  /// The point's task but for context and batch.
+  [[nodiscard]] std::shared_ptr<const sim::SweepTask> known(const sim::SweepPoint& point);
 
   std::mutex m_mutex;
-  std::map<std::string, std::shared_ptr<const Known>>
-      m_known;  ///< by options but context and batch
+  std::map<std::string, std::shared_ptr<const sim::SweepTask>> m_known;  ///< by the other options
 };
 
 }  // namespace kvsieve::cli

@@ -108,6 +108,11 @@ std::string one_line(std::string_view text) {
   return line;
 }
 
+int report_error(const std::string& what, const std::string& hint, ErrorKind kind) {
+  std::cerr << "error: " << one_line(what + (hint.empty() ? "" : "; " + hint)) << "\n";
+  return static_cast<int>(kind);
+}
+
 void warn(std::string_view text) {
   std::cerr << "warning: " << one_line(text) << "\n";
 }

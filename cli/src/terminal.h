@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "kvsieve/traces/error.h"
+
 namespace kvsieve::cli {
 
 /// Progress with rate and ETA on stderr: a moving line on a terminal, a line each ten seconds
@@ -65,6 +67,12 @@ void catch_interrupts();
 
 /// `text` on one line that cannot steer a terminal: control characters become \n, \t or \xNN.
 [[nodiscard]] std::string one_line(std::string_view text);
+
+/// Exit code after Ctrl-C.
+inline constexpr int kInterruptedCode = 130;
+
+/// An error on stderr, one line. Returns its exit code.
+int report_error(const std::string& what, const std::string& hint, ErrorKind kind);
 
 /// A warning on stderr, one line.
 void warn(std::string_view text);

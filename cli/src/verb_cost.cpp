@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -34,20 +33,14 @@ std::vector<std::int64_t> grid(const Arguments& arguments, const std::string& na
     }
     return values;
   }
-  const auto text = arguments.get<std::string>(name);
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t comma = std::min(text.find(',', begin), text.size());
-    std::int64_t value = 0;
-    const char* end = text.data() + comma;
-    const auto [stop, error] = std::from_chars(text.data() + begin, end, value);
-    if (error != std::errc() || stop != end || value < 1 || value > most) {
+  for (const std::string& text : split_list(arguments.get<std::string>(name))) {
+    const auto value = whole_number(text);
+    if (!value || *value < 1 || *value > most) {
       throw Error(ErrorKind::kUsage,
-                  fmt::format("--{}: '{}' is no whole number from 1 to {}", name,
-                              text.substr(begin, comma - begin), most),
+                  fmt::format("--{}: '{}' is no whole number from 1 to {}", name, text, most),
                   fmt::format("for example --{} 1,8,64", name));
     }
-    values.push_back(value);
-    begin = comma + 1;
+    values.push_back(*value);
   }
   std::sort(values.begin(), values.end());
   values.erase(std::unique(values.begin(), values.end()), values.end());

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <tbb/global_control.h>
 
 #include <algorithm>
 #include <cmath>
@@ -16,15 +15,13 @@
 #include "run_options.h"
 #include "run_tables.h"
 #include "terminal.h"
+#include "thread_limit.h"
 #include "verb.h"
 
 namespace po = boost::program_options;
 
 namespace kvsieve::cli {
 namespace {
-
-/// More threads than any machine has cores would only cost memory.
-constexpr int kMostThreads = 1024;
 
 struct Output {
   std::string format;
@@ -145,14 +142,8 @@ int run_replay(const std::vector<std::string>& words) {
   if (output.format != "json") {
     static_cast<void>(Table({}).format(output.format));
   }
-  std::optional<tbb::global_control> limit;
-  if (threads < 0 || threads > kMostThreads) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("--threads is {}, expected 0 to {}", threads, kMostThreads));
-  }
-  if (threads > 0) {
-    limit.emplace(tbb::global_control::max_allowed_parallelism, threads);
-  }
+  check_threads(threads);
+  const std::optional<tbb::global_control> limit = thread_limit(threads);
   const auto inputs = arguments.get<std::vector<std::string>>("trace");
   const traces::Trace trace = traces::Trace::open(inputs[0]);
   const RunPlan plan = make_plan(arguments, trace.header().model, where);

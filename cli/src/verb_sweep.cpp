@@ -100,10 +100,8 @@ int run_sweep_best(const std::vector<std::string>& words) {
     throw Error(ErrorKind::kUsage, "no store given", "usage: kvsieve sweep best STORE --by METRIC");
   }
   const sim::SweepStore store(arguments.get<std::vector<std::string>>("store")[0]);
-  const std::vector<SweepResult> results = best_of(
-      read_results(store, arguments.has("where") ? arguments.get<std::vector<std::string>>("where")
-                                                 : std::vector<std::string>{}),
-      by, 1);
+  const std::vector<SweepResult> results =
+      best_of(read_results(store, arguments.list("where")), by, 1);
   if (results.empty()) {
     throw Error(ErrorKind::kCheckFailed, "no row meets the conditions and has the metric",
                 "`kvsieve sweep export` shows all rows");
@@ -150,10 +148,9 @@ int run_sweep_report(const std::vector<std::string>& words) {
     check_output(output, force, paths);
   }
   const sim::SweepStore store(paths[0]);
-  const sim::SweepReport report = front_report(
-      read_results(store, arguments.has("where") ? arguments.get<std::vector<std::string>>("where")
-                                                 : std::vector<std::string>{}),
-      objectives, title.empty() ? "Sweep " + paths[0] : title);
+  const sim::SweepReport report =
+      front_report(read_results(store, arguments.list("where")), objectives,
+                   title.empty() ? "Sweep " + paths[0] : title);
   const bool markdown = output.empty() ? format == "md" : output.ends_with(".md");
   const std::string text = markdown ? sim::markdown_report(report) : sim::html_report(report);
   if (output.empty()) {

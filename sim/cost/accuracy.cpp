@@ -51,8 +51,7 @@ std::optional<ErrorBand> calibrated_band(const HardwareProfile& profile, std::st
       fmt::format("calibrated on {} {}", record.engine, record.engine_version);
   for (std::size_t r = 0; r < kAttentionRegimes; ++r) {
     const AttentionFit& fit = record.attention[r];
-    if (fit.rows > 0 &&
-        regime == fmt::format("attention-{}", name_of(static_cast<AttentionRegime>(r)))) {
+    if (fit.rows > 0 && regime == regime_name(static_cast<AttentionRegime>(r))) {
       return ErrorBand{fit.median_error, std::nullopt, std::nullopt, fit.rows, scope};
     }
   }

@@ -255,9 +255,18 @@ StepLoads captured_loads(const RetrievalResult& result, const traces::TraceHeade
   return loads;
 }
 
+CostMethod cost_method_of(const EvictionPlan& plan) {
+  CostMethod method = eviction(plan.method);
+  method.budget = plan.budget;
+  return method;
+}
+
+CostMethod cost_method_of(const RetrievalOptions& options) {
+  return retrieval(options);
+}
+
 CostMethod cost_method_of(const EvictionResult& result) {
-  CostMethod method = eviction(result.plan.method);
-  method.budget = result.plan.budget;
+  CostMethod method = cost_method_of(result.plan);
   if (method.budget.kind == Budget::Kind::kBytes) {
     method.budget.kind = Budget::Kind::kTokens;
     method.budget.amount = result.budget_tokens;
@@ -270,7 +279,7 @@ CostMethod cost_method_of(const RetrievalResult& result) {
   if (result.codebook) {
     options.codewords = result.codebook->info.codewords;
   }
-  return retrieval(options);
+  return cost_method_of(options);
 }
 
 }  // namespace kvsieve::sim

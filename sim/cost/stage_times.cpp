@@ -35,18 +35,6 @@ constexpr std::array<TransferPath, 4> kTransferPathOf{
 
 constexpr std::string_view kGemmMemory = "gemm-memory";
 
-std::string_view attention_regime_name(AttentionRegime regime) {
-  switch (regime) {
-    case AttentionRegime::kLaunch:
-      return "attention-launch";
-    case AttentionRegime::kL2:
-      return "attention-l2";
-    case AttentionRegime::kHbm:
-      break;
-  }
-  return "attention-hbm";
-}
-
 std::size_t at(SharedResource resource) {
   return static_cast<std::size_t>(resource);
 }
@@ -88,7 +76,7 @@ StageTime StageTimes::attention(double context, double longest, CostTerms* terms
   shape.element_bytes = m_element_bytes;
   shape.longest_over_mean = longest;
   return gpu(m_step.m_gpu.decode_attention_us(shape, terms),
-             attention_regime_name(m_step.m_gpu.regime(shape)));
+             regime_name(m_step.m_gpu.regime(shape)));
 }
 
 StageTime StageTimes::qkv(CostTerms* terms) const {

@@ -247,8 +247,7 @@ std::string regime_of(const GpuSpec& gpu, const MeasuredRow& row) {
     return "end-to-end";
   }
   if (row.op == MeasuredOp::kDecodeAttention) {
-    return fmt::format("attention-{}",
-                       name_of(attention_regime(kv_bytes(row), gpu.l2_bytes.value)));
+    return std::string(regime_name(attention_regime(kv_bytes(row), gpu.l2_bytes.value)));
   }
   const auto m = static_cast<double>(row.m);
   const auto n = static_cast<double>(row.n);

@@ -135,6 +135,18 @@ std::string_view name_of(AttentionRegime regime) noexcept {
   return "hbm";
 }
 
+std::string_view regime_name(AttentionRegime regime) noexcept {
+  switch (regime) {
+    case AttentionRegime::kLaunch:
+      return "attention-launch";
+    case AttentionRegime::kL2:
+      return "attention-l2";
+    case AttentionRegime::kHbm:
+      break;
+  }
+  return "attention-hbm";
+}
+
 AttentionRegime attention_regime(double kv_bytes, double l2_bytes) noexcept {
   return kv_bytes <= l2_bytes / 4.0   ? AttentionRegime::kLaunch
          : kv_bytes <= 2.0 * l2_bytes ? AttentionRegime::kL2

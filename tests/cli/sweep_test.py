@@ -62,6 +62,9 @@ class PointsTest(SweepCase):
         text = self.succeed("sweep", "-a", "method=full,a2ats", "--explain", "1").stdout
         self.assertIn("#1 method=a2ats", text)
         self.assertIn("formula", text)
+        text = self.succeed("sweep", SAMPLE, "-a", "method=a2ats", "-a", "schedule=overlapped",
+                            "--explain", "0").stdout
+        self.assertIn("schedule overlapped", text)
 
 
 class RowsTest(SweepCase):

@@ -19,6 +19,8 @@ enum class AttentionRegime {
 inline constexpr std::size_t kAttentionRegimes = 3;
 /// launch, l2, hbm.
 [[nodiscard]] std::string_view name_of(AttentionRegime regime) noexcept;
+/// attention-launch, attention-l2, attention-hbm: what results and validations call it.
+[[nodiscard]] std::string_view regime_name(AttentionRegime regime) noexcept;
 /// The regime of `kv_bytes` = 2 x batch x context x kv_heads x head_dim x element bytes.
 [[nodiscard]] AttentionRegime attention_regime(double kv_bytes, double l2_bytes) noexcept;
 

@@ -116,7 +116,11 @@ struct StepLoads {
 [[nodiscard]] StepLoads captured_loads(const RetrievalResult& result,
                                        const traces::TraceHeader& trace);
 
-/// The method of a replay, as the cost model sees it.
+/// A method with its parameters, as the cost model sees it. A budget in bytes is one of tokens only
+/// once it was replayed; codewords that are chosen by the trace are 4,096 until then.
+[[nodiscard]] CostMethod cost_method_of(const EvictionPlan& plan);
+[[nodiscard]] CostMethod cost_method_of(const RetrievalOptions& options);
+/// The method of a replay.
 [[nodiscard]] CostMethod cost_method_of(const EvictionResult& result);
 [[nodiscard]] CostMethod cost_method_of(const RetrievalResult& result);
 
