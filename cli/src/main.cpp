@@ -20,6 +20,7 @@ const std::vector<Verb>& verbs() {
       {"cost", "model a method on hardware: time, throughput, memory, transfers", run_cost},
       {"sweep", "what-if over axes of methods, budgets, hardware, contexts, batches", run_sweep},
       {"train", "calibrate an A2ATS codebook from a trace", run_train},
+      {"view", "open files in the viewer, or write its plots into a folder", run_view},
       {"report", "Markdown or one-file HTML of one or several runs", run_report},
       {"validate", "how far the cost model is off measured rows", run_validate},
       {"calibrate", "fit a hardware profile to measured rows of one engine", run_calibrate},

@@ -3,13 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <limits>
 #include <set>
+#include <utility>
 
 #include "kvsieve/sim/expression.h"
 #include "kvsieve/sim/pareto.h"
 #include "kvsieve/traces/error.h"
+#include "point_command.h"
 #include "terminal.h"
 
 namespace kvsieve::cli {
@@ -54,22 +55,6 @@ bool varies(const std::vector<SweepResult>& results, const std::string& name) {
   return std::any_of(results.begin(), results.end(), [&](const SweepResult& result) {
     return cell(result.options, name) != cell(results.front().options, name);
   });
-}
-
-/// A word as a shell takes it.
-std::string quoted(const std::string& word) {
-  const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](unsigned char c) {
-    return std::isalnum(c) != 0 ||
-           std::string_view("-_./%:=+,@").find(static_cast<char>(c)) != std::string_view::npos;
-  });
-  if (plain) {
-    return word;
-  }
-  std::string text = "'";
-  for (const char c : word) {
-    text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  }
-  return text + "'";
 }
 
 }  // namespace
@@ -223,20 +208,11 @@ sim::SweepReport front_report(const std::vector<SweepResult>& results,
 }
 
 std::string command_of(const SweepResult& result) {
-  const bool has_trace = result.options.contains("trace");
-  std::string command =
-      has_trace ? "kvsieve run " + quoted(cell(result.options, "trace")) : "kvsieve cost";
+  std::vector<std::pair<std::string, std::string>> options;
   for (const auto& [name, value] : result.options.items()) {
-    const std::string text = value.get<std::string>();
-    if (name == "trace" || text == "false") {
-      continue;
-    }
-    command += " --" + name;
-    if (text != "true") {
-      command += " " + quoted(text);
-    }
+    options.emplace_back(name, value.get<std::string>());
   }
-  return command;
+  return command_line(point_command(options));
 }
 
 }  // namespace kvsieve::cli

@@ -29,5 +29,6 @@ int run_sweep(const std::vector<std::string>& arguments);
 int run_synth(const std::vector<std::string>& arguments);
 int run_train(const std::vector<std::string>& arguments);
 int run_validate(const std::vector<std::string>& arguments);
+int run_view(const std::vector<std::string>& arguments);
 
 }  // namespace kvsieve::cli

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "arguments.h"
+#include "component.h"
 #include "kvsieve/sim/report.h"
 #include "kvsieve/sim/run_document.h"
 #include "kvsieve/traces/error.h"
@@ -75,31 +76,54 @@ std::string compose(const std::vector<std::string>& paths, const std::string& fo
   }
 }
 
+/// Has the viewer draw; this process becomes it.
+[[noreturn]] void draw_plots(const std::vector<std::string>& runs, const std::string& folder,
+                             const Arguments& arguments) {
+  for (const char* option : {"format", "output", "title"}) {
+    if (arguments.given(option)) {
+      throw Error(ErrorKind::kUsage, fmt::format("--{} does not go with --png", option),
+                  "without --png a report is written");
+    }
+  }
+  std::vector<std::string> words{"--export", folder, "--format", "png", "--"};
+  words.insert(words.end(), runs.begin(), runs.end());
+  start_component("kvsieve-gui", "gui", words);
+  throw Error(ErrorKind::kMissingCapability,
+              "the viewer, which draws the plots, is not part of this build",
+              "install qt6-base-dev, qt6-svg-dev and libqcustomplot-dev, and build again");
+}
+
 }  // namespace
 
 int run_report(const std::vector<std::string>& words) {
   std::string format;
   std::string output;
   std::string title;
+  std::string png;
   bool force = false;
   Arguments arguments(
       "report RUN... [options]",
       "Sets one or several runs, written by `kvsieve run --output`, as a report: the runs beside\n"
       "each other, then each on its own. The HTML is one file that needs nothing else.",
       {"kvsieve report ada.kvrun snapkv.kvrun --output report.html",
-       "kvsieve report a2ats.kvrun --format screen"});
+       "kvsieve report a2ats.kvrun --format screen", "kvsieve report a2ats.kvrun --png plots"});
   arguments.options("Options")(
       "format", po::value(&format),
       "md, html or screen; by default what the output's name ends in, and md otherwise")(
       "output,o", po::value(&output), "file to write; standard output without it")(
       "force", po::bool_switch(&force), "replace an existing output file")(
-      "title", po::value(&title), "title of the report");
+      "title", po::value(&title), "title of the report")(
+      "png", po::value(&png), "instead of a report, write every plot into this folder as PNG");
   arguments.positional("run", -1);
   if (!arguments.parse(words)) {
     return 0;
   }
   if (!arguments.has("run")) {
     throw Error(ErrorKind::kUsage, "no run given", "usage: kvsieve report RUN...");
+  }
+  const auto runs = arguments.get<std::vector<std::string>>("run");
+  if (!png.empty()) {
+    draw_plots(runs, png, arguments);
   }
   if (format.empty()) {
     format = format_for(output);
@@ -108,8 +132,7 @@ int run_report(const std::vector<std::string>& words) {
     throw Error(ErrorKind::kUsage, fmt::format("--format '{}' is unknown", format),
                 "supported: md, html, screen");
   }
-  const std::string text = compose(arguments.get<std::vector<std::string>>("run"), format, title,
-                                   screen_options(!output.empty()));
+  const std::string text = compose(runs, format, title, screen_options(!output.empty()));
   if (output.empty()) {
     std::cout << text;
   } else {

@@ -67,6 +67,43 @@ ordered_json error_json(const ErrorBand& band) {
   return json;
 }
 
+ordered_json hardware_json(const HardwareProfile& hardware) {
+  ordered_json json = {{"id", hardware.id},
+                       {"name", hardware.name},
+                       {"architecture", hardware.architecture.id},
+                       {"link", hardware.link.id},
+                       {"cpu", hardware.cpu.id}};
+  if (hardware.calibration) {
+    const CalibrationRecord& record = *hardware.calibration;
+    json["calibration"] = {{"engine", record.engine},
+                           {"engine_version", record.engine_version},
+                           {"kv_dtype", record.kv_dtype},
+                           {"date", record.date},
+                           {"rows_file", record.rows_file}};
+  }
+  // The id says everything of a built-in profile, nothing of a user's file or another link.
+  if (find_hardware(hardware.id) != hardware) {
+    json["profile"] = to_json(hardware);
+  }
+  return json;
+}
+
+ordered_json model_json(const ModelDimensions& model) {
+  ordered_json json = {{"id", model.id},
+                       {"L", model.layers},
+                       {"Hq", model.q_heads},
+                       {"Hkv", model.kv_heads},
+                       {"d", model.head_dim},
+                       {"D", model.width},
+                       {"parameters", model.parameters()},
+                       {"verified", model.verified}};
+  const std::vector<std::string> ids = model_ids();
+  if (std::find(ids.begin(), ids.end(), model.id) == ids.end() || load_model(model.id) != model) {
+    json["dimensions"] = to_json(model);
+  }
+  return json;
+}
+
 ordered_json method_json(const CostMethod& method) {
   ordered_json json = {{"name", method.name}, {"family", name_of(method.family)}};
   if (method.family == CostFamily::kEviction) {
@@ -83,6 +120,8 @@ ordered_json method_json(const CostMethod& method) {
       json["codewords"] = method.index.codewords;
       json["packed_codes"] = method.index.packed;
       json["buckets"] = method.index.buckets;
+    } else if (method.index.bytes_per_token > 0.0) {
+      json["index_bytes_per_token"] = method.index.bytes_per_token;
     }
     if (method.fetch_path) {
       json["fetch_path"] = name_of(*method.fetch_path);
@@ -197,33 +236,12 @@ ordered_json to_json(const CostReport& report) {
   const CostRequest& request = report.request;
   const CostPoint& point = request.point;
   const StepCost& cost = report.cost;
-  ordered_json hardware = {{"id", request.hardware.id},
-                           {"name", request.hardware.name},
-                           {"architecture", request.hardware.architecture.id},
-                           {"link", request.hardware.link.id},
-                           {"cpu", request.hardware.cpu.id}};
-  if (request.hardware.calibration) {
-    const CalibrationRecord& record = *request.hardware.calibration;
-    hardware["calibration"] = {{"engine", record.engine},
-                               {"engine_version", record.engine_version},
-                               {"kv_dtype", record.kv_dtype},
-                               {"date", record.date},
-                               {"rows_file", record.rows_file}};
-  }
   ordered_json json = {
       {"schema", "kvsieve.cost/1"},
       {"tool_version", version()},
       {"origin", "modelled"},
-      {"hardware", std::move(hardware)},
-      {"model",
-       {{"id", request.model.id},
-        {"L", request.model.layers},
-        {"Hq", request.model.q_heads},
-        {"Hkv", request.model.kv_heads},
-        {"d", request.model.head_dim},
-        {"D", request.model.width},
-        {"parameters", request.model.parameters()},
-        {"verified", request.model.verified}}},
+      {"hardware", hardware_json(request.hardware)},
+      {"model", model_json(request.model)},
       {"method", method_json(point.method)},
       {"load", request.loads.layers > 0 ? "captured" : "stated"},
       {"context", point.context},

@@ -104,7 +104,9 @@ double OperationTimes::decode_attention_us(const DecodeAttentionShape& shape,
          us, "us",
          fitted ? fmt::format("calibrated on {} {} ({})", m_calibration->engine,
                               m_calibration->engine_version, m_calibration->rows_file)
-                : origin(arch.attention_efficiency)});
+                : origin(arch.attention_efficiency),
+         shape.kv_bytes(),
+         4.0 * shape.batch * static_cast<double>(shape.q_heads * shape.head_dim) * shape.context});
   }
   return us;
 }
@@ -134,8 +136,8 @@ double OperationTimes::gemm_us(double m, double n, double k, double weight_bytes
   const double bandwidth =
       fitted ? m_calibration->gemm.bandwidth : m_architecture.gemm_bandwidth.value;
   const double share = fitted ? m_calibration->gemm.flops : m_architecture.gemm_flops.value;
-  const double read =
-      seconds_free_us(n * k * weight_bytes + 2.0 * m * (n + k), m_memory_gbps * bandwidth);
+  const double bytes = n * k * weight_bytes + 2.0 * m * (n + k);
+  const double read = seconds_free_us(bytes, m_memory_gbps * bandwidth);
   const double compute = 2.0 * m * n * k / (m_tensor_flops * share);
   const double read2 = read * read;
   const double compute2 = compute * compute;
@@ -149,7 +151,8 @@ double OperationTimes::gemm_us(double m, double n, double k, double weight_bytes
                                   m, n, k, read, compute),
                       us, "us",
                       fitted ? fmt::format("calibrated on {}", m_calibration->rows_file)
-                             : origin(m_architecture.gemm_bandwidth)});
+                             : origin(m_architecture.gemm_bandwidth),
+                      bytes, 2.0 * m * n * k});
   }
   return us;
 }
@@ -165,7 +168,7 @@ double OperationTimes::kernel_us(double bytes, double flops, double launches, bo
         {"kernel", "launches x floor + max(bytes / (share x bandwidth), FLOP / peak)",
          fmt::format("{:g} launches, {:.4g} MB, {:.4g} MFLOP on {}", launches, bytes * 1e-6,
                      flops * 1e-6, tensor ? "tensor cores" : "CUDA cores"),
-         us, "us", origin(m_architecture.kernel_bandwidth)});
+         us, "us", origin(m_architecture.kernel_bandwidth), bytes, flops});
   }
   return us;
 }

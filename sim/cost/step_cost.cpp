@@ -546,6 +546,50 @@ CostTerms StepModel::explain(const CostPoint& point, const std::optional<LayerLo
   return terms;
 }
 
+std::vector<StageWork> StepModel::work(const CostPoint& point,
+                                       const std::optional<LayerLoad>& load) const {
+  check(m_model, point);
+  const PointTimes times(*this, point);
+  const auto context = static_cast<double>(point.context);
+  const LayerLoad used = load.value_or(stated_load(point.method, context, m_model.group()));
+  std::array<StageWork, kCostStages> sums{};
+  const auto add = [&](CostStage stage, std::int64_t micro_batch, bool sliding, double layers) {
+    if (is_transfer(stage)) {
+      return;
+    }
+    CostTerms terms;
+    const StageTime time = times.stage(stage, micro_batch, sliding, context, used, &terms);
+    StageWork& sum = sums[at(stage)];
+    sum.us += layers * time.us;
+    for (const CostTerm& term : terms) {
+      sum.memory_bytes += layers * term.memory_bytes;
+      sum.flops += layers * term.flops;
+    }
+  };
+  for (const bool sliding : {false, true}) {
+    const std::int64_t layers =
+        sliding ? m_model.layers - m_model.global_layers() : m_model.global_layers();
+    if (layers == 0) {
+      continue;
+    }
+    for (const LayerTask& task : layer_tasks(point.method, sliding, times.micro_batches())) {
+      add(task.stage, task.micro_batch, sliding, static_cast<double>(layers));
+    }
+  }
+  for (std::int64_t batch = 0; batch < times.micro_batches(); ++batch) {
+    add(CostStage::kLogits, batch, false, 1.0);
+    add(CostStage::kSampling, batch, false, 1.0);
+  }
+  std::vector<StageWork> found;
+  for (std::size_t stage = 0; stage < kCostStages; ++stage) {
+    if (sums[stage].us > 0.0) {
+      sums[stage].stage = static_cast<CostStage>(stage);
+      found.push_back(sums[stage]);
+    }
+  }
+  return found;
+}
+
 double StepModel::prefill_us(const CostPoint& point, CostTerms* terms) const {
   check(m_model, point);
   const auto batch = static_cast<double>(point.batch);

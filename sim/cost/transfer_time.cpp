@@ -91,7 +91,7 @@ double HostTimes::attention_us(double bytes, double flops, CostTerms* terms) con
     terms->push_back({"host attention", "fork + max(bytes / gather rate, FLOP / peak)",
                       fmt::format("{:.4g} MB, {:.4g} MFLOP, gather {:.4g} GB/s, {:.4g} GFLOP/s",
                                   bytes * 1e-6, flops * 1e-6, m_gather_gbps, m_flops * 1e-3),
-                      us, "us", m_source});
+                      us, "us", m_source, bytes, flops});
   }
   return us;
 }
@@ -111,7 +111,7 @@ double HostTimes::stream_us(double bytes, CostTerms* terms) const {
   if (terms != nullptr) {
     terms->push_back({"host stream", "fork + bytes / streaming rate",
                       fmt::format("{:.4g} KB, {:.4g} GB/s", bytes * 1e-3, m_stream_gbps), us, "us",
-                      m_source});
+                      m_source, bytes, 0.0});
   }
   return us;
 }

@@ -38,6 +38,10 @@ const CodebookInfo& Codebook::info() const noexcept {
   return m_storage->info;
 }
 
+std::filesystem::path Codebook::path() const {
+  return m_storage->file ? m_storage->file->path() : std::filesystem::path();
+}
+
 std::span<const CodebookLayer> Codebook::layers() const noexcept {
   return m_storage->layers;
 }

@@ -206,6 +206,12 @@ class EvictionReplay {
       if (progress) {
         progress(static_cast<double>(i + 1) / static_cast<double>(m_indices.size()));
       }
+      if (m_options.partial && i + 1 < m_indices.size()) {
+        for (EvictionResult& result : m_results) {
+          result.summary = summarise(result.layers);
+        }
+        m_options.partial(m_results);
+      }
     }
     for (std::size_t p = 0; p < m_results.size(); ++p) {
       EvictionResult& result = m_results[p];

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
+#include "kvsieve/kernels/topk_retrieval.h"
 #include "kvsieve/sim/budget.h"
 #include "kvsieve/sim/retrieval_replay.h"
 #include "kvsieve/traces/error.h"
@@ -102,6 +104,50 @@ std::string TopBudget::text() const {
 
 std::int64_t TopBudget::at(std::int64_t tokens) const {
   return is_share ? share.floor_times(tokens) : count;
+}
+
+std::int64_t uniform_top(const RetrievalOptions& options, std::int64_t position) {
+  return options.scorer == RetrievalScorer::kNone
+             ? 0
+             : std::min(options.top.at(position + 1),
+                        kernels::eligible_tokens(position, options.sinks, options.window).size());
+}
+
+void check_ranges(const RetrievalOptions& options) {
+  const auto require = [](bool holds, std::string_view option, std::int64_t value,
+                          std::string_view range) {
+    if (!holds) {
+      throw Error(ErrorKind::kUsage, fmt::format("--{} is {}, expected {}", option, value, range));
+    }
+  };
+  require(options.sinks >= 0, "sinks", options.sinks, "0 or more");
+  require(options.window >= 1, "window", options.window, "1 or more");
+  // Otherwise a page or chunk that could be retrieved might hold tokens of the future.
+  const std::int64_t part = options.scorer == RetrievalScorer::kQuest       ? kQuestPageTokens
+                            : options.scorer == RetrievalScorer::kChunkMean ? kChunkTokens
+                                                                            : 1;
+  require(options.window >= part - 1, "window", options.window,
+          fmt::format("{} or more with pages of {} tokens", part - 1, part));
+  require(options.distance >= 0 && options.distance <= INT32_MAX, "distance", options.distance,
+          "0 to 2^31 - 1");
+  require(options.hot_buffer >= 0, "hot-buffer", options.hot_buffer, "0 or more tokens");
+  require(options.top.is_share || options.top.count >= 0, "top", options.top.count, "0 or more");
+  require(options.codewords >= 0 && options.codewords <= 65536, "codewords", options.codewords,
+          "1 to 65536, or 0 for as many as the rows allow");
+  require(options.pq_subvectors >= 1, "pq-subvectors", options.pq_subvectors, "1 or more");
+  require(options.pq_bits >= 1 && options.pq_bits <= 12, "pq-bits", options.pq_bits, "1 to 12");
+  require(options.channels >= 1, "channels", options.channels, "1 or more");
+  require(options.alpha.units <= options.alpha.scale, "alpha", options.alpha.units, "0 to 1");
+  if (options.mass && (options.mass->units == 0 || options.mass->units > options.mass->scale)) {
+    throw Error(ErrorKind::kUsage, fmt::format("--mass is {}, expected more than 0, at most 100%",
+                                               options.mass->text()));
+  }
+  const bool adaptive = options.budget == RetrievalBudget::kAdaptive;
+  if ((adaptive || options.mass) && !ranks_by_attention(options.scorer)) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--{} does not apply to {}, whose scores are no attention",
+                            adaptive ? "retrieval-budget adaptive" : "mass", options.name));
+  }
 }
 
 std::string_view name_of(RetrievalScorer scorer) noexcept {

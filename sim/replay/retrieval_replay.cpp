@@ -11,7 +11,6 @@
 #include "kvsieve/kernels/topk_retrieval.h"
 #include "kvsieve/traces/error.h"
 #include "replay/adaptive_tops.h"
-#include "replay/float_rows.h"
 #include "replay/head_codebook.h"
 #include "replay/head_index.h"
 #include "replay/phase_cache.h"
@@ -25,43 +24,6 @@ namespace {
 
 using kernels::HeadSlice;
 using kernels::MatrixView;
-
-void check_options(const RetrievalOptions& options) {
-  const auto require = [](bool holds, std::string_view option, std::int64_t value,
-                          std::string_view range) {
-    if (!holds) {
-      throw Error(ErrorKind::kUsage, fmt::format("--{} is {}, expected {}", option, value, range));
-    }
-  };
-  require(options.sinks >= 0, "sinks", options.sinks, "0 or more");
-  require(options.window >= 1, "window", options.window, "1 or more");
-  // Otherwise a page or chunk that could be retrieved might hold tokens of the future.
-  const std::int64_t part = options.scorer == RetrievalScorer::kQuest       ? kQuestPageTokens
-                            : options.scorer == RetrievalScorer::kChunkMean ? kChunkTokens
-                                                                            : 1;
-  require(options.window >= part - 1, "window", options.window,
-          fmt::format("{} or more with pages of {} tokens", part - 1, part));
-  require(options.distance >= 0 && options.distance <= INT32_MAX, "distance", options.distance,
-          "0 to 2^31 - 1");
-  require(options.hot_buffer >= 0, "hot-buffer", options.hot_buffer, "0 or more tokens");
-  require(options.top.is_share || options.top.count >= 0, "top", options.top.count, "0 or more");
-  require(options.codewords >= 0 && options.codewords <= 65536, "codewords", options.codewords,
-          "1 to 65536, or 0 for as many as the rows allow");
-  require(options.pq_subvectors >= 1, "pq-subvectors", options.pq_subvectors, "1 or more");
-  require(options.pq_bits >= 1 && options.pq_bits <= 12, "pq-bits", options.pq_bits, "1 to 12");
-  require(options.channels >= 1, "channels", options.channels, "1 or more");
-  require(options.alpha.units <= options.alpha.scale, "alpha", options.alpha.units, "0 to 1");
-  if (options.mass && (options.mass->units == 0 || options.mass->units > options.mass->scale)) {
-    throw Error(ErrorKind::kUsage, fmt::format("--mass is {}, expected more than 0, at most 100%",
-                                               options.mass->text()));
-  }
-  const bool adaptive = options.budget == RetrievalBudget::kAdaptive;
-  if ((adaptive || options.mass) && !ranks_by_attention(options.scorer)) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("--{} does not apply to {}, whose scores are no attention",
-                            adaptive ? "retrieval-budget adaptive" : "mass", options.name));
-  }
-}
 
 /// Rows [steps, D] that sums of projected heads go to.
 class ProjectedRows {
@@ -119,7 +81,7 @@ class RetrievalReplay {
         m_indices(captured_indices(trace, options.layers)),
         m_phases(m_model.head_dim, trace.header().total_tokens()),
         m_head(trace, options) {
-    check_options(options);
+    check_ranges(options);
     if (m_steps == 0) {
       throw Error(ErrorKind::kBadInput,
                   fmt::format("{}: the trace has no decode steps, which retrieval is replayed over",
@@ -162,8 +124,9 @@ class RetrievalReplay {
     CodebookUse use;
     use.given = m_options.codebook != nullptr;
     if (use.given) {
-      check_codebook(*m_options.codebook);
+      check_codebook(m_trace, m_options, m_indices);
       use.info = m_options.codebook->info();
+      warn_of_codebook(use.info);
       const std::string hash = m_trace.hash();
       use.in_sample =
           std::any_of(use.info.traces.begin(), use.info.traces.end(),
@@ -176,25 +139,7 @@ class RetrievalReplay {
     m_result.codebook = std::move(use);
   }
 
-  void check_codebook(const Codebook& codebook) {
-    const CodebookInfo& info = codebook.info();
-    codebook.check_serves(m_model);
-    if (info.kind != kind_of(m_options.scorer)) {
-      throw Error(ErrorKind::kUsage, fmt::format("the codebook is {}, the scorer {} wants a {} one",
-                                                 name_of(info.kind), name_of(m_options.scorer),
-                                                 name_of(kind_of(m_options.scorer))));
-    }
-    for (const std::size_t index : m_indices) {
-      const traces::TraceLayer layer = m_trace.layer(index);
-      if (!layer.spec.attention.sliding_window && codebook.find(layer.layer) == nullptr) {
-        std::vector<std::int64_t> numbers;
-        for (const CodebookLayer& known : codebook.layers()) {
-          numbers.push_back(known.layer);
-        }
-        throw Error(ErrorKind::kBadInput, fmt::format("the codebook has no layer {}, only {}",
-                                                      layer.layer, fmt::join(numbers, ", ")));
-      }
-    }
+  void warn_of_codebook(const CodebookInfo& info) {
     if (info.model.name != m_model.name) {
       m_result.warnings.push_back(fmt::format(
           "the codebook was calibrated on {}, the trace is of {}", info.model.name, m_model.name));
@@ -208,44 +153,6 @@ class RetrievalReplay {
 
   [[nodiscard]] std::span<const traces::Trace* const> traces() const { return {&m_trace_list, 1}; }
 
-  /// Codes of one head, from the given codebook or one trained here.
-  HeadCodes make_codes(const traces::TraceLayer& layer, std::int64_t kv_head,
-                       HeadRetrieval& result) {
-    std::optional<FloatRows> rotated;
-    if (m_options.scorer == RetrievalScorer::kVqPostRope) {
-      rotated.emplace(HeadSlice(layer.k, kv_head), &m_phases.get(layer.spec.rope));
-    }
-    const HeadSlice keys = rotated ? rotated->head() : HeadSlice(layer.k, kv_head);
-    const std::int64_t d = m_model.head_dim;
-    if (m_options.codebook != nullptr) {
-      const CodebookLayer& book = *m_options.codebook->find(layer.layer);
-      result.calibration = book.heads[static_cast<std::size_t>(kv_head)];
-      std::optional<FloatRows> mean;
-      if (m_options.codebook->info().center_keys) {
-        mean.emplace(HeadSlice(book.mean, kv_head), nullptr);
-      }
-      try {
-        return {{.codewords = HeadSlice(book.codewords, kv_head),
-                 .cholesky = HeadSlice(book.cholesky, kv_head),
-                 .mean = mean ? std::span<const float>(mean->values) : std::span<const float>(),
-                 .dtype = m_options.codebook_dtype},
-                keys};
-      } catch (const Error& error) {
-        throw Error(error.kind(), fmt::format("codebook, layer {}, KV head {}: {}", layer.layer,
-                                              kv_head, error.what()));
-      }
-    }
-    CodebookOptions training = training_options(m_options);
-    training.codewords = m_result.codebook->info.codewords;
-    TrainedHead trained = train_head(traces(), layer.layer, kv_head, training);
-    result.calibration = std::move(trained.record);
-    return {{.codewords = head_of(trained.codebook.codewords, training.codewords, d),
-             .cholesky = head_of(trained.codebook.cholesky, d, d),
-             .mean = trained.mean,
-             .dtype = m_options.codebook_dtype},
-            keys};
-  }
-
   void run_layer(const traces::TraceLayer& layer, LayerRetrieval& result) {
     const kernels::RopePhases& phases = m_phases.get(layer.spec.rope);
     std::vector<std::unique_ptr<HeadIndex>> indices;
@@ -254,7 +161,10 @@ class RetrievalReplay {
       head.head = kv_head;
       std::optional<HeadCodes> codes;
       if (uses_codebook(m_options.scorer)) {
-        codes = make_codes(layer, kv_head, head);
+        CodedHead coded = code_head(m_trace, layer, kv_head, phases, m_options,
+                                    m_result.codebook->info.codewords);
+        head.calibration = std::move(coded.calibration);
+        codes = std::move(coded.codes);
         head.code_usage = codes->usage();
       }
       indices.push_back(std::make_unique<HeadIndex>(m_trace, layer, kv_head, phases, m_options,
@@ -303,10 +213,7 @@ class RetrievalReplay {
 
   /// K of a step where all query heads have the same.
   [[nodiscard]] std::int64_t top_at(std::int64_t step) const {
-    return m_context.retrieves
-               ? std::min(m_options.top.at(m_trace.header().prompt_tokens + step + 1),
-                          eligible_at(step).size())
-               : 0;
+    return uniform_top(m_options, m_trace.header().prompt_tokens + step);
   }
 
   /// K of a step and query head, [m, Hq].

@@ -1,4 +1,4 @@
-#include "chart_table.h"
+#include "kvsieve/sim/chart_table.h"
 
 #include <fmt/format.h>
 
@@ -192,11 +192,6 @@ bool has_values(const Values& values) {
 
 Table table_of(const Chart& chart) {
   return std::visit([](const auto& one) { return to_table(one); }, chart);
-}
-
-Figure make_figure(std::string title, std::string note, Chart chart, bool wide) {
-  Table data = table_of(chart);
-  return {std::move(title), std::move(note), std::move(chart), std::move(data), wide};
 }
 
 }  // namespace kvsieve::sim

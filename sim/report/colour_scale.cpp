@@ -1,4 +1,4 @@
-#include "colour_scale.h"
+#include "kvsieve/sim/colour_scale.h"
 
 #include <fmt/format.h>
 
@@ -90,6 +90,15 @@ std::array<Lab, kSamples> even_curve() {
   return even;
 }
 
+/// Every fifth of the 256 colours of the published map, as 0xRRGGBB.
+constexpr std::array<std::uint32_t, 52> kCividis{
+    0x00224e, 0x002656, 0x002a5f, 0x002d68, 0x003070, 0x083370, 0x163770, 0x203a6f, 0x273e6e,
+    0x2e416d, 0x34456c, 0x3a486c, 0x3f4c6c, 0x444f6c, 0x49536c, 0x4e566c, 0x535a6d, 0x575d6d,
+    0x5c616e, 0x60646f, 0x656870, 0x696b71, 0x6d6f72, 0x727274, 0x767676, 0x7a7a78, 0x7e7d78,
+    0x838179, 0x888578, 0x8d8878, 0x928c78, 0x969077, 0x9b9476, 0xa09875, 0xa59c74, 0xaaa073,
+    0xafa471, 0xb5a86f, 0xbaac6d, 0xbfb06b, 0xc4b468, 0xc9b965, 0xcfbd62, 0xd4c15f, 0xdac65b,
+    0xdfca57, 0xe5cf52, 0xead34c, 0xf0d846, 0xf6dd3f, 0xfce236, 0xfee838};
+
 Lab mix(const Lab& a, const Lab& b, double share) {
   return {a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1]), a[2] + share * (b[2] - a[2])};
 }
@@ -133,6 +142,18 @@ Colour sequential_colour(double share) {
   static const std::array<Lab, kSamples> curve = even_curve();
   const double at = std::clamp(share, 0.0, 1.0) * (kSamples - 1);
   return to_colour(curve[static_cast<std::size_t>(std::lround(at))]);
+}
+
+Colour cividis_colour(double share) {
+  const double at = std::clamp(share, 0.0, 1.0) * (kCividis.size() - 1);
+  const auto first = std::min(static_cast<std::size_t>(at), kCividis.size() - 2);
+  const double beyond = at - static_cast<double>(first);
+  const auto channel = [&](unsigned shift) {
+    const double from = (kCividis[first] >> shift) & 0xffU;
+    const double to = (kCividis[first + 1] >> shift) & 0xffU;
+    return static_cast<std::uint8_t>(std::lround(from + beyond * (to - from)));
+  };
+  return {channel(16), channel(8), channel(0)};
 }
 
 Colour diverging_colour(double value) {

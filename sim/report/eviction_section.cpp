@@ -2,9 +2,10 @@
 
 #include <algorithm>
 
-#include "chart_table.h"
+#include "kvsieve/sim/chart_table.h"
+#include "kvsieve/sim/run_series.h"
 #include "report_model.h"
-#include "run_series.h"
+#include "section_parts.h"
 
 namespace kvsieve::sim {
 namespace {

@@ -1,4 +1,4 @@
-#include "number_text.h"
+#include "kvsieve/sim/number_text.h"
 
 #include <fmt/format.h>
 
@@ -41,6 +41,23 @@ std::string percent_text(double share) {
     return percent > 0.0 ? "<0.01%" : ">-0.01%";
   }
   return (std::abs(percent) < kLongest ? fixed(percent, 2) : significant(percent, 4)) + "%";
+}
+
+/// Three digits.
+std::string scaled_text(double value) {
+  const double size = std::abs(value);
+  if (size >= kLongest || (size > 0.0 && size < 0.0095)) {
+    return significant(value, 3);
+  }
+  return fixed(value, size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2);
+}
+
+std::string time_text(double us) {
+  const double size = std::abs(us);
+  if (size >= 999'500.0) {
+    return scaled_text(us * 1e-6) + " s";
+  }
+  return size >= 999.5 ? scaled_text(us * 1e-3) + " ms" : scaled_text(us) + " us";
 }
 
 bool is_whole(double value) {
@@ -114,6 +131,10 @@ std::string number_text(double value, Unit unit) {
       return bytes_text(value);
     case Unit::kRatio:
       return kTimes + (std::abs(value) >= 99.95 ? significant(value, 3) : fixed(value, 3));
+    case Unit::kMicroseconds:
+      return time_text(value);
+    case Unit::kGbps:
+      return scaled_text(value) + " GB/s";
     case Unit::kNumber:
       break;
   }
@@ -131,6 +152,10 @@ std::string exact_text(double value, Unit unit) {
                              : significant(value, 6) + " B";
     case Unit::kRatio:
       return kTimes + significant(value, 6);
+    case Unit::kMicroseconds:
+      return significant(value, 6) + " us";
+    case Unit::kGbps:
+      return significant(value, 6) + " GB/s";
     case Unit::kNumber:
       break;
   }
@@ -146,6 +171,12 @@ std::string tick_text(double value, double step, double largest, Unit unit) {
   } else if (unit == Unit::kBytes) {
     factor = byte_factor(largest);
     suffix = fmt::format(" {}", kByteUnits[byte_unit(largest)]);
+  } else if (unit == Unit::kMicroseconds) {
+    const double size = std::abs(largest);
+    factor = size >= 1e6 ? 1e6 : size >= 1e3 ? 1e3 : 1.0;
+    suffix = size >= 1e6 ? " s" : size >= 1e3 ? " ms" : " us";
+  } else if (unit == Unit::kGbps) {
+    suffix = " GB/s";
   }
   const double shown = value / factor;
   const double shown_step = std::abs(step / factor);
@@ -159,10 +190,14 @@ std::string tick_text(double value, double step, double largest, Unit unit) {
   if (is_whole(shown) && (shown_step >= 1.0 || shown_step == 0.0)) {
     return prefix + grouped(static_cast<std::int64_t>(shown)) + suffix;
   }
-  const int decimals =
-      shown_step > 0.0
-          ? std::clamp(static_cast<int>(std::ceil(-std::log10(shown_step) - 1e-9)), 0, 6)
-          : 2;
+  int decimals = shown_step > 0.0
+                     ? std::clamp(static_cast<int>(std::ceil(-std::log10(shown_step) - 1e-9)), 0, 6)
+                     : 2;
+  // A step of 0.25 needs two.
+  const double in_last = shown_step * std::pow(10.0, decimals);
+  if (decimals < 6 && std::abs(in_last - std::round(in_last)) > 1e-6) {
+    ++decimals;
+  }
   return prefix + fixed(shown, decimals) + suffix;
 }
 

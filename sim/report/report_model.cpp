@@ -6,7 +6,8 @@
 #include <set>
 
 #include "clean_text.h"
-#include "run_series.h"
+#include "kvsieve/sim/run_series.h"
+#include "section_parts.h"
 
 namespace kvsieve::sim {
 namespace {
@@ -89,6 +90,11 @@ Report build_report(const std::vector<RunView>& runs, const ReportOptions& optio
     report.sections.push_back(std::move(section));
   }
   return report;
+}
+
+Figure make_figure(std::string title, std::string note, Chart chart, bool wide) {
+  Table data = table_of(chart);
+  return {std::move(title), std::move(note), std::move(chart), std::move(data), wide};
 }
 
 }  // namespace kvsieve::sim

@@ -4,32 +4,12 @@
 #include <string>
 #include <vector>
 
-#include "chart.h"
+#include "kvsieve/sim/chart.h"
+#include "kvsieve/sim/chart_table.h"
 #include "kvsieve/sim/report.h"
-#include "run_view.h"
+#include "kvsieve/sim/run_view.h"
 
 namespace kvsieve::sim {
-
-enum class Tone { kPlain, kBetter, kWorse };
-
-struct Cell {
-  std::string text;    ///< empty: does not apply
-  std::string detail;  ///< second, smaller line
-  Tone tone = Tone::kPlain;
-  int section = 0;  ///< number of the section that the cell leads to; 0 for none
-};
-
-struct Column {
-  std::string title;
-  bool numeric = true;
-  std::string origin;  ///< where it differs within a table
-};
-
-struct Table {
-  std::vector<Column> columns;
-  std::vector<std::vector<Cell>> rows;
-  std::string title;  ///< of a table that stands alone
-};
 
 struct Figure {
   std::string title;
@@ -38,6 +18,10 @@ struct Figure {
   Table data;
   bool wide = false;
 };
+
+/// A figure with the table of its chart.
+[[nodiscard]] Figure make_figure(std::string title, std::string note, Chart chart,
+                                 bool wide = false);
 
 /// One name and its value.
 struct Fact {

@@ -334,6 +334,13 @@ ordered_json retrieval_method_json(const RetrievalResult& result) {
   if (options.scorer == RetrievalScorer::kChannelSubset) {
     json["channels"] = options.channels;
   }
+  const bool clusters = options.scorer == RetrievalScorer::kClusterCentroid;
+  if (clusters && options.codewords > 0) {
+    json["codewords"] = options.codewords;
+  }
+  if (clusters || options.scorer == RetrievalScorer::kPq) {
+    json["iterations"] = options.max_iterations;
+  }
   json["sinks"] = options.sinks;
   json["window"] = options.window;
   json["wrope_distance"] = options.distance;
@@ -357,6 +364,11 @@ ordered_json retrieval_method_json(const RetrievalResult& result) {
                         {"given", result.codebook->given},
                         {"in_sample", result.codebook->in_sample},
                         {"traces", std::move(traces)}};
+    if (result.codebook->given) {
+      json["codebook"]["path"] = options.codebook->path().string();
+    } else {
+      json["codebook"]["iterations"] = options.max_iterations;
+    }
   }
   return json;
 }

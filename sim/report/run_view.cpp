@@ -1,4 +1,4 @@
-#include "run_view.h"
+#include "kvsieve/sim/run_view.h"
 
 #include <fmt/format.h>
 

@@ -7,10 +7,11 @@
 
 #include "clean_text.h"
 #include "kvsieve/sim/report.h"
+#include "kvsieve/sim/run_series.h"
 #include "report_model.h"
-#include "run_series.h"
 #include "screen_lines.h"
 #include "screen_maps.h"
+#include "section_parts.h"
 
 namespace kvsieve::sim {
 namespace {

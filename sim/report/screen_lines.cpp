@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "clean_text.h"
-#include "colour_scale.h"
+#include "kvsieve/sim/colour_scale.h"
 
 namespace kvsieve::sim {
 

@@ -5,7 +5,8 @@
 #include <algorithm>
 
 #include "clean_text.h"
-#include "run_series.h"
+#include "kvsieve/sim/run_series.h"
+#include "section_parts.h"
 
 namespace kvsieve::sim {
 namespace {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "chart.h"
-#include "run_view.h"
+#include "kvsieve/sim/chart.h"
+#include "kvsieve/sim/run_view.h"
 #include "screen_lines.h"
 
 namespace kvsieve::sim {

@@ -4,8 +4,8 @@
 #include <string>
 #include <string_view>
 
-#include "chart.h"
-#include "colour_scale.h"
+#include "kvsieve/sim/chart.h"
+#include "kvsieve/sim/colour_scale.h"
 
 namespace kvsieve::sim {
 

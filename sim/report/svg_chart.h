@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "chart_axis.h"
+#include "kvsieve/sim/chart_axis.h"
 #include "report_model.h"
 #include "svg_canvas.h"
 

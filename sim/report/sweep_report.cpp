@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "chart_table.h"
 #include "clean_text.h"
 #include "html_page.h"
+#include "kvsieve/sim/chart_table.h"
 #include "kvsieve/sim/version.h"
 #include "markdown_page.h"
 

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <map>
 
-#include "chart_table.h"
 #include "clean_text.h"
 #include "html_page.h"
+#include "kvsieve/sim/chart_table.h"
 #include "kvsieve/sim/version.h"
 
 namespace kvsieve::sim {

@@ -20,24 +20,6 @@ constexpr std::array<std::string_view, 5> kBestLarge = {"tokens_per_second", "th
 constexpr std::array<std::string_view, 7> kBestSmall = {"us",    "ms",    "bytes",  "loss",
                                                         "error", "bound", "evicted"};
 
-/// What the metric's name says.
-std::optional<ParetoDirection> known_direction(std::string_view metric) {
-  for (const std::string_view ending : kBestLarge) {
-    if (metric.ends_with(ending)) {
-      return ParetoDirection::kMax;
-    }
-  }
-  while (!metric.empty()) {
-    const std::size_t end = std::min(metric.size(), metric.find_first_of("_."));
-    if (std::find(kBestSmall.begin(), kBestSmall.end(), metric.substr(0, end)) !=
-        kBestSmall.end()) {
-      return ParetoDirection::kMin;
-    }
-    metric.remove_prefix(std::min(metric.size(), end + 1));
-  }
-  return std::nullopt;
-}
-
 class ObjectiveParser {
  public:
   explicit ObjectiveParser(std::string_view text) : m_text(text) {}
@@ -148,6 +130,23 @@ class Rows {
 };
 
 }  // namespace
+
+std::optional<ParetoDirection> known_direction(std::string_view metric) {
+  for (const std::string_view ending : kBestLarge) {
+    if (metric.ends_with(ending)) {
+      return ParetoDirection::kMax;
+    }
+  }
+  while (!metric.empty()) {
+    const std::size_t end = std::min(metric.size(), metric.find_first_of("_."));
+    if (std::find(kBestSmall.begin(), kBestSmall.end(), metric.substr(0, end)) !=
+        kBestSmall.end()) {
+      return ParetoDirection::kMin;
+    }
+    metric.remove_prefix(std::min(metric.size(), end + 1));
+  }
+  return std::nullopt;
+}
 
 std::vector<ParetoObjective> parse_objectives(std::string_view text) {
   return ObjectiveParser(text).parse();

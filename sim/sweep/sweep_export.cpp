@@ -5,91 +5,14 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <unordered_map>
+#include <variant>
 
+#include "kvsieve/sim/sweep_row_fields.h"
 #include "kvsieve/sim/sweep_store.h"
-#include "kvsieve/traces/error.h"
 #include "kvsieve/traces/json_fields.h"
 
 namespace kvsieve::sim {
 namespace {
-
-struct Field {
-  std::string name;
-  std::string text;  ///< a text's characters, anything else as JSON has it
-  bool quoted = false;
-};
-
-/// Reads an object of numbers and texts without building a tree of it.
-class FlatObject : public nlohmann::json_sax<nlohmann::json> {
- public:
-  /// False if `json` is anything else. Empty text is an object without fields.
-  bool read(std::string_view json) {
-    m_size = 0;
-    m_depth = 0;
-    return json.empty() || nlohmann::json::sax_parse(json, this);
-  }
-
-  std::span<const Field> fields() const { return {m_fields.data(), m_size}; }
-
-  bool null() override { return set("", false); }
-  bool boolean(bool value) override { return set(value ? "true" : "false", false); }
-  bool number_integer(std::int64_t value) override { return set(fmt::format("{}", value), false); }
-  bool number_unsigned(std::uint64_t value) override {
-    return set(fmt::format("{}", value), false);
-  }
-  bool number_float(double value, const std::string&) override {
-    return set(fmt::format("{}", value), false);
-  }
-  bool string(std::string& value) override { return set(value, true); }
-  bool binary(nlohmann::json::binary_t&) override { return false; }
-  bool start_object(std::size_t) override { return ++m_depth == 1; }
-  bool key(std::string& name) override {
-    if (m_size == m_fields.size()) {
-      m_fields.emplace_back();
-    }
-    m_fields[m_size++].name = name;
-    return true;
-  }
-  bool end_object() override { return true; }
-  bool start_array(std::size_t) override { return false; }
-  bool end_array() override { return false; }
-  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception&) override {
-    return false;
-  }
-
- private:
-  bool set(std::string_view text, bool quoted) {
-    if (m_depth != 1) {
-      return false;
-    }
-    m_fields[m_size - 1].text = text;
-    m_fields[m_size - 1].quoted = quoted;
-    return true;
-  }
-
-  std::vector<Field> m_fields;  // those behind m_size keep their memory for the next object
-  std::size_t m_size = 0;
-  int m_depth = 0;
-};
-
-/// A row's options and metrics.
-struct RowFields {
-  void read(const SweepRow& row) {
-    const auto read_one = [&](FlatObject& object, const std::string& json, const char* name) {
-      if (!object.read(json)) {
-        throw Error(ErrorKind::kBadInput,
-                    fmt::format("the store is damaged: {} of point {} are {}, expected an object "
-                                "of numbers and texts",
-                                name, row.number, traces::printable(json)));
-      }
-    };
-    read_one(options, row.options, "the options");
-    read_one(metrics, row.metrics, "the metrics");
-  }
-
-  FlatObject options;
-  FlatObject metrics;
-};
 
 /// Names in the order of their first appearance.
 class Columns {
@@ -104,7 +27,7 @@ class Columns {
     return found == m_indices.end() ? m_names.size() : found->second;
   }
 
-  void add(std::span<const Field> fields) {
+  void add(std::span<const SweepField> fields) {
     for (std::size_t i = 0; i < fields.size(); ++i) {
       if (find(fields[i].name, i) == m_names.size()) {
         m_indices.emplace(fields[i].name, m_names.size());
@@ -122,9 +45,9 @@ class Columns {
 };
 
 struct TableColumns {
-  void add(const RowFields& row) {
-    options.add(row.options.fields());
-    metrics.add(row.metrics.fields());
+  void add(const SweepRowFields& row) {
+    options.add(row.options());
+    metrics.add(row.metrics());
   }
 
   Columns options;
@@ -159,18 +82,18 @@ std::string header(const TableColumns& columns) {
 }
 
 /// A cell for each of the columns; fields that have none are left out.
-void append_cells(std::string& line, std::span<const Field> fields, const Columns& columns,
-                  std::vector<const Field*>& by_column) {
+void append_cells(std::string& line, std::span<const SweepField> fields, const Columns& columns,
+                  std::vector<const SweepField*>& by_column) {
   by_column.assign(columns.names().size(), nullptr);
   for (std::size_t i = 0; i < fields.size(); ++i) {
     if (const std::size_t index = columns.find(fields[i].name, i); index < by_column.size()) {
       by_column[index] = &fields[i];
     }
   }
-  for (const Field* field : by_column) {
+  for (const SweepField* field : by_column) {
     line += ',';
     if (field != nullptr) {
-      append_cell(line, field->text);
+      append_cell(line, field->text());
     }
   }
 }
@@ -189,18 +112,19 @@ void append_quoted(std::string& text, const std::string& value) {
   text += nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-void append_object(std::string& text, std::span<const Field> fields) {
+void append_object(std::string& text, std::span<const SweepField> fields) {
   text += '{';
-  for (const Field& field : fields) {
+  for (const SweepField& field : fields) {
     if (&field != fields.data()) {
       text += ',';
     }
     append_quoted(text, field.name);
     text += ':';
-    if (field.quoted) {
-      append_quoted(text, field.text);
+    if (const auto* held = std::get_if<std::string>(&field.value)) {
+      append_quoted(text, *held);
     } else {
-      text += field.text.empty() ? "null" : field.text;
+      const std::string plain = field.text();
+      text += plain.empty() ? "null" : plain;
     }
   }
   text += '}';
@@ -209,13 +133,13 @@ void append_object(std::string& text, std::span<const Field> fields) {
 }  // namespace
 
 std::string export_csv(const SweepStore& store) {
-  RowFields fields;
+  SweepRowFields fields;
   TableColumns columns;
   store.each([&](const SweepRow& row) {
     fields.read(row);
     columns.add(fields);
   });
-  std::vector<const Field*> by_column;
+  std::vector<const SweepField*> by_column;
   while (true) {
     std::string text = header(columns);
     TableColumns seen;
@@ -223,8 +147,8 @@ std::string export_csv(const SweepStore& store) {
       fields.read(row);
       seen.add(fields);
       text += fmt::format("{}", row.number);
-      append_cells(text, fields.options.fields(), columns.options, by_column);
-      append_cells(text, fields.metrics.fields(), columns.metrics, by_column);
+      append_cells(text, fields.options(), columns.options, by_column);
+      append_cells(text, fields.metrics(), columns.metrics, by_column);
       text += ',';
       append_cell(text, row.error);
       text += "\r\n";
@@ -253,15 +177,15 @@ std::string export_json(const SweepStore& store) {
   std::string text = document.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
   text.back() = ',';
   text += "\"rows\":[";
-  RowFields fields;
+  SweepRowFields fields;
   const char* separator = "\n";
   store.each([&](const SweepRow& row) {
     fields.read(row);
     text += fmt::format("{}{{\"number\":{},\"options\":", separator, row.number);
-    append_object(text, fields.options.fields());
+    append_object(text, fields.options());
     if (row.error.empty()) {
       text += ",\"metrics\":";
-      append_object(text, fields.metrics.fields());
+      append_object(text, fields.metrics());
     } else {
       text += ",\"error\":";
       append_quoted(text, row.error);

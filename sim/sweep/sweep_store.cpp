@@ -67,6 +67,12 @@ constexpr const char* kPage =
     "SELECT number, key, options, metrics, error FROM rows WHERE (number, key) > (?1, ?2) "
     "ORDER BY number, key LIMIT ?3";
 
+constexpr const char* kAtPlace =
+    "SELECT number, key, options, metrics, error FROM rows WHERE rowid = ?1";
+constexpr const char* kPageByPlace =
+    "SELECT rowid, number, key, options, metrics, error FROM rows WHERE rowid > ?1 "
+    "ORDER BY rowid LIMIT ?2";
+
 void require_regular_file(const std::filesystem::path& path) {
   std::error_code unreadable;  // whatever it is, opening the file reports it
   const std::filesystem::file_status existing = std::filesystem::status(path, unreadable);
@@ -392,6 +398,39 @@ void SweepStore::each(const std::function<void(const SweepRow&)>& visit) const {
       number = row.number;
       key = row.key;
       visit(row);
+    }
+  } while (!page.empty());
+}
+
+void SweepStore::each_since(
+    std::int64_t last, std::span<const std::int64_t> places,
+    const std::function<void(std::int64_t place, const SweepRow&)>& visit) const {
+  SqliteStatement at_place(*m_database->sqlite, kAtPlace);
+  const auto visit_at = [&](std::int64_t place) {
+    at_place.bind(1, place);
+    if (!at_place.step()) {
+      m_database->fail("has lost rows that it had");
+    }
+    const SweepRow row = row_of(at_place, 0);
+    at_place.reset();
+    visit(place, row);
+  };
+  std::for_each(places.begin(), places.end(), visit_at);
+  SqliteStatement statement(*m_database->sqlite, kPageByPlace);
+  std::vector<std::pair<std::int64_t, SweepRow>> page;
+  do {
+    page.clear();
+    statement.bind(1, last).bind(2, kPageRows);
+    while (statement.step()) {
+      page.emplace_back(statement.integer(0), row_of(statement, 1));
+    }
+    statement.reset();
+    for (const auto& [place, row] : page) {
+      if (place <= last) {
+        m_database->fail("is damaged (rows out of order)");
+      }
+      last = place;
+      visit(place, row);
     }
   } while (!page.empty());
 }

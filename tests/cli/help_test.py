@@ -21,7 +21,8 @@ WITHOUT_DEFAULT |= {(verb, name) for verb in ("validate", "calibrate") for name 
     "measured", "engine", "engine-version", "kv-dtype", "as", "hardware")}
 WITHOUT_DEFAULT |= {("validate", "report"), ("validate", "fail-above"), ("calibrate", "output"),
                     ("calibrate", "date")}
-WITHOUT_DEFAULT |= {("report", name) for name in ("format", "output", "title")}
+WITHOUT_DEFAULT |= {("report", name) for name in ("format", "output", "title", "png")}
+WITHOUT_DEFAULT |= {("view", name) for name in ("page", "export", "format", "size")}
 
 
 def options_of(help_text):

@@ -1,4 +1,4 @@
-#include "report/chart_axis.h"
+#include "kvsieve/sim/chart_axis.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "report/colour_scale.h"
+#include "kvsieve/sim/colour_scale.h"
 
 #include <gtest/gtest.h>
 
@@ -46,10 +46,23 @@ TEST(ColourScale, SequentialColoursClampTheirShare) {
   EXPECT_EQ(sequential_colour(2.0), sequential_colour(1.0));
 }
 
+TEST(ColourScale, CividisHasThePublishedColoursAndGrowsLighter) {
+  EXPECT_EQ(cividis_colour(0.0).hex(), "#00224e");
+  EXPECT_EQ(cividis_colour(100.0 / 255.0).hex(), "#656870");  // the 101st of 256
+  EXPECT_EQ(cividis_colour(1.0).hex(), "#fee838");
+  EXPECT_EQ(cividis_colour(-1.0), cividis_colour(0.0));
+  EXPECT_EQ(cividis_colour(2.0), cividis_colour(1.0));
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_LT(cividis_colour(i / 50.0).luminance(), cividis_colour((i + 1) / 50.0).luminance())
+        << i;
+  }
+}
+
 TEST(ColourScale, TextOnAnyCellReads) {
   for (int i = 0; i <= 100; ++i) {
-    const Colour cell = sequential_colour(i / 100.0);
-    EXPECT_GE(contrast(cell, text_colour_on(cell)), 4.5) << cell.hex();
+    for (const Colour cell : {sequential_colour(i / 100.0), cividis_colour(i / 100.0)}) {
+      EXPECT_GE(contrast(cell, text_colour_on(cell)), 4.5) << cell.hex();
+    }
   }
 }
 

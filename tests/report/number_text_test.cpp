@@ -1,4 +1,4 @@
-#include "report/number_text.h"
+#include "kvsieve/sim/number_text.h"
 
 #include <gtest/gtest.h>
 
@@ -42,6 +42,28 @@ TEST(NumberText, RatiosHaveASign) {
   EXPECT_EQ(number_text(123.4, Unit::kRatio), "\u00d7123");
 }
 
+TEST(NumberText, TimesHaveThreeDigitsInTheirUnit) {
+  EXPECT_EQ(number_text(0.0, Unit::kMicroseconds), "0.00 us");
+  EXPECT_EQ(number_text(0.0042, Unit::kMicroseconds), "0.00420 us");
+  EXPECT_EQ(number_text(7.25, Unit::kMicroseconds), "7.25 us");
+  EXPECT_EQ(number_text(463.17, Unit::kMicroseconds), "463 us");
+  EXPECT_EQ(number_text(999.6, Unit::kMicroseconds), "1.00 ms");
+  EXPECT_EQ(number_text(3204.9, Unit::kMicroseconds), "3.20 ms");
+  EXPECT_EQ(number_text(2.5e6, Unit::kMicroseconds), "2.50 s");
+  EXPECT_EQ(exact_text(3204.91, Unit::kMicroseconds), "3204.91 us");
+  EXPECT_EQ(exact_text(320.491, Unit::kMicroseconds), "320.491 us");
+  EXPECT_EQ(tick_text(1500.0, 500.0, 3000.0, Unit::kMicroseconds), "1.5 ms");
+  EXPECT_EQ(tick_text(200.0, 100.0, 400.0, Unit::kMicroseconds), "200 us");
+}
+
+TEST(NumberText, RatesAreDecimal) {
+  EXPECT_EQ(number_text(24.138, Unit::kGbps), "24.1 GB/s");
+  EXPECT_EQ(number_text(0.0731, Unit::kGbps), "0.07 GB/s");
+  EXPECT_EQ(number_text(0.0021, Unit::kGbps), "0.00210 GB/s");
+  EXPECT_EQ(exact_text(24.1384, Unit::kGbps), "24.1384 GB/s");
+  EXPECT_EQ(tick_text(10.0, 5.0, 30.0, Unit::kGbps), "10 GB/s");
+}
+
 TEST(NumberText, PlainNumbersHaveFourDigits) {
   EXPECT_EQ(number_text(73.6774, Unit::kNumber), "73.68");
   EXPECT_EQ(number_text(2417.6, Unit::kNumber), "2,418");
@@ -53,7 +75,8 @@ TEST(NumberText, PlainNumbersHaveFourDigits) {
 
 TEST(NumberText, ExtremesStayShort) {
   const double largest = std::numeric_limits<double>::max();
-  for (const Unit unit : {Unit::kShare, Unit::kTokens, Unit::kBytes, Unit::kRatio, Unit::kNumber}) {
+  for (const Unit unit : {Unit::kShare, Unit::kTokens, Unit::kBytes, Unit::kRatio,
+                          Unit::kMicroseconds, Unit::kGbps, Unit::kNumber}) {
     for (const double value : {largest, -largest, std::numeric_limits<double>::denorm_min()}) {
       EXPECT_LT(number_text(value, unit).size(), 40U) << value;
       EXPECT_LT(exact_text(value, unit).size(), 40U) << value;
@@ -68,6 +91,8 @@ TEST(NumberText, TicksHaveTheDecimalsOfTheirStep) {
   EXPECT_EQ(tick_text(0.0, 0.1, 0.5, Unit::kShare), "0");
   EXPECT_EQ(tick_text(1000.0, 500.0, 2000.0, Unit::kTokens), "1,000");
   EXPECT_EQ(tick_text(1.0, 0.5, 2.0, Unit::kNumber), "1.0");
+  EXPECT_EQ(tick_text(0.75, 0.25, 1.5, Unit::kNumber), "0.75");
+  EXPECT_EQ(tick_text(2.5, 2.5, 10.0, Unit::kNumber), "2.5");
   EXPECT_EQ(tick_text(512.0 * 1024.0, 256.0 * 1024.0, 1000.0 * 1024.0, Unit::kBytes), "512 KiB");
 }
 

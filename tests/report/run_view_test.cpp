@@ -1,4 +1,4 @@
-#include "report/run_view.h"
+#include "kvsieve/sim/run_view.h"
 
 #include <gtest/gtest.h>
 

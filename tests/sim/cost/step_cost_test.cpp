@@ -308,6 +308,39 @@ TEST(StepCost, EveryStageIsExplained) {
   }
 }
 
+TEST(StepCost, WorkIsWhatTheStagesTimesComeFrom) {
+  const ModelDimensions dimensions = load_model("llama-3.1-8b");
+  const StepModel model(load_hardware("a100-sxm-80"), dimensions);
+  const CostPoint full = point("full", 32'768, 4);
+  const std::vector<StageWork> work = model.work(full);
+  const auto stage = [](const std::vector<StageWork>& all, CostStage wanted) {
+    return *std::find_if(all.begin(), all.end(),
+                         [&](const StageWork& one) { return one.stage == wanted; });
+  };
+  const StageWork attention = stage(work, CostStage::kAttention);
+  EXPECT_DOUBLE_EQ(attention.memory_bytes, 4.0 * dimensions.kv_bytes(32'769, 2.0));
+  EXPECT_DOUBLE_EQ(attention.flops, 32.0 * 4.0 * 4.0 * 32 * 128 * 32'769);
+  const StageWork output = stage(work, CostStage::kOutput);
+  EXPECT_DOUBLE_EQ(output.flops, 32.0 * 2.0 * 4.0 * 4096 * 4096);
+  EXPECT_DOUBLE_EQ(output.memory_bytes, 32.0 * (2.0 * 4096 * 4096 + 2.0 * 4.0 * 8192));
+  for (CostPoint& at : retrieval_points(32'768, 5)) {
+    SCOPED_TRACE(text(at));
+    const StepCost cost = model.step(at);
+    const std::vector<StageWork> stages = model.work(at);
+    for (const StageCost& timed : cost.stages) {
+      const auto found = std::find_if(stages.begin(), stages.end(), [&](const StageWork& one) {
+        return one.stage == timed.stage;
+      });
+      const bool transfer =
+          lane_of(timed.stage) == Lane::kToGpu || lane_of(timed.stage) == Lane::kToHost;
+      ASSERT_EQ(found == stages.end(), transfer || timed.us == 0.0) << name_of(timed.stage);
+      if (found != stages.end()) {
+        EXPECT_NEAR(found->us, timed.us, 1e-9 * timed.us) << name_of(timed.stage);
+      }
+    }
+  }
+}
+
 TEST(StepCost, BadPointsAreRefused) {
   const StepModel model(load_hardware("a100-sxm-80"), load_model("llama-3.1-8b"));
   EXPECT_THROW(static_cast<void>(model.step(point("full", 0, 1))), Error);

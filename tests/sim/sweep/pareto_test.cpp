@@ -146,6 +146,15 @@ Numbers brute_force(const std::vector<double>& values,
   return front;
 }
 
+TEST(Pareto, NamesOfMetricsTellTheDirection) {
+  EXPECT_EQ(known_direction("tokens_per_second"), kMax);
+  EXPECT_EQ(known_direction("needle_recall"), kMax);
+  EXPECT_EQ(known_direction("tpot_ms"), kMin);
+  EXPECT_EQ(known_direction("uniform_evicted_mass"), kMin);
+  EXPECT_EQ(known_direction("fits"), std::nullopt);
+  EXPECT_EQ(known_direction(""), std::nullopt);
+}
+
 TEST(Pareto, AgreesWithBruteForce) {
   kernels::CounterRandom random(3);
   for (int round = 0; round < 3000; ++round) {

@@ -21,7 +21,8 @@ namespace {
       EvictionMethod{};
   [[maybe_unused]] const auto& [kind, kernel] = kernels::Pooling{};
   [[maybe_unused]] const auto& [budget_kind, amount, share] = Budget{};
-  [[maybe_unused]] const auto& [layers, losses, bound, detail, backend] = EvictionOptions{};
+  [[maybe_unused]] const auto& [layers, losses, bound, detail, backend, partial] =
+      EvictionOptions{};
   [[maybe_unused]] const auto& [is_share, top_share, count] = TopBudget{};
   [[maybe_unused]] const auto& [r_name, r_scorer, top, budget, r_alpha, mass, r_sinks, r_window,
                                 distance, final_attention, placement, codebook, codewords,

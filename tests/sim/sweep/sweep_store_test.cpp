@@ -72,6 +72,46 @@ TEST(SweepStore, VisitsManyPagesInOrder) {
   EXPECT_EQ(all_rows(SweepStore(folder / "s")), rows);
 }
 
+TEST(SweepStore, ReadersFollowAWriterByThePlacesOfRows) {
+  const TemporaryFolder folder;
+  SweepStore writer(folder / "s", Mode::kCreate, an_identity());
+  const SweepStore reader(folder / "s");
+  std::vector<std::int64_t> places;
+  std::vector<SweepRow> rows;
+  const auto visit = [&](std::int64_t place, const SweepRow& row) {
+    places.push_back(place);
+    rows.push_back(row);
+  };
+  writer.add(std::vector{finished_row(7), failed_row(3)});
+  writer.add(finished_rows(0, 3));
+  reader.each_since(0, {}, visit);
+  EXPECT_EQ(rows, (std::vector{finished_row(7), failed_row(3), finished_row(0), finished_row(1),
+                               finished_row(2)}));
+  const std::int64_t last = places.back();
+  const std::int64_t failed = places[1];
+  rows.clear();
+  reader.each_since(last, {}, visit);
+  EXPECT_TRUE(rows.empty());
+  writer.add(std::vector{finished_row(3), finished_row(9)});
+  reader.each_since(last, {&failed, 1}, visit);
+  EXPECT_EQ(rows, (std::vector{finished_row(3), finished_row(9)}));
+  const std::int64_t none = 1000;
+  const Error error = error_of([&] { reader.each_since(last, {&none, 1}, visit); });
+  EXPECT_EQ(error.what(), (folder / "s").string() + ": has lost rows that it had");
+}
+
+TEST(SweepStore, FollowsManyPages) {
+  const TemporaryFolder folder;
+  std::vector<SweepRow> rows = finished_rows(0, 4500);
+  std::reverse(rows.begin(), rows.end());
+  make_store(folder / "s", rows);
+  std::vector<SweepRow> seen;
+  SweepStore(folder / "s").each_since(0, {}, [&](std::int64_t, const SweepRow& row) {
+    seen.push_back(row);
+  });
+  EXPECT_EQ(seen, rows);
+}
+
 TEST(SweepStore, IsOneFileBetweenTransactions) {
   const TemporaryFolder folder;
   SweepStore store(folder / "s", Mode::kCreate, an_identity());

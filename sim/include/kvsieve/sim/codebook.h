@@ -113,6 +113,8 @@ class Codebook {
   ~Codebook();
 
   [[nodiscard]] const CodebookInfo& info() const noexcept;
+  /// The file that it was opened from; empty for one that was trained in this process.
+  [[nodiscard]] std::filesystem::path path() const;
   /// Ascending by layer.
   [[nodiscard]] std::span<const CodebookLayer> layers() const noexcept;
   /// The codebooks of model layer `layer`, or nullptr.

@@ -14,6 +14,9 @@ struct CostTerm {
   double value = 0.0;
   std::string unit;    ///< us, bytes, ...
   std::string source;  ///< of the constants in it, and whether they are verified
+  // Of an operation on a GPU or a host:
+  double memory_bytes = 0.0;  ///< that cross its memory
+  double flops = 0.0;
 };
 
 /// Collects terms for an explanation. Functions that take a null pointer explain nothing and build

@@ -38,6 +38,8 @@ enum class EvictionDetail {
   kSummary,
 };
 
+struct EvictionResult;
+
 /// What to measure.
 struct EvictionOptions {
   std::vector<std::int64_t> layers;  ///< model layer indices; empty means all captured ones
@@ -45,6 +47,9 @@ struct EvictionOptions {
   bool bound = true;  ///< eps and the tighter bounds, which cost a pass over V W_O
   EvictionDetail detail = EvictionDetail::kFull;
   kernels::Backend backend = kernels::Backend::kCpu;
+  /// Called after each layer but the last with the plans' results so far, their summaries over
+  /// the layers that are done; may be empty.
+  std::function<void(std::span<const EvictionResult>)> partial;
 };
 
 /// Upper bounds of the L1 eviction loss, tightest last: loss <= theta <= head <= eps.

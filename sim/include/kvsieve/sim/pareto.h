@@ -2,6 +2,7 @@
 // Which rows of a sweep no other row beats in everything.
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,9 +19,13 @@ struct ParetoObjective {
   friend bool operator==(const ParetoObjective&, const ParetoObjective&) = default;
 };
 
-/// Parses "tokens_per_second:max,l1_loss_relative:min". The suffix may be left out where the name
-/// says it: names that end in tokens_per_second, throughput, recall, captured_mass or hit_rate are
-/// best large, those with a word us, ms, bytes, loss, error, bound or evicted best small.
+/// Whether large or small values of a metric are best, where its name says it: names that end in
+/// tokens_per_second, throughput, recall, captured_mass or hit_rate are best large, those with a
+/// word us, ms, bytes, loss, error, bound or evicted best small.
+[[nodiscard]] std::optional<ParetoDirection> known_direction(std::string_view metric);
+
+/// Parses "tokens_per_second:max,l1_loss_relative:min". The suffix may be left out where the
+/// direction is known (known_direction).
 /// Throws Error(kUsage) naming the text, the part and the accepted forms; also for a metric given
 /// twice.
 [[nodiscard]] std::vector<ParetoObjective> parse_objectives(std::string_view text);

@@ -107,6 +107,12 @@ struct RetrievalOptions {
   std::uint64_t seed = 0;            ///< of codebook training and of kRandom
 };
 
+/// Throws Error(kUsage), naming the option, for options that no replay takes.
+void check_ranges(const RetrievalOptions& options);
+
+/// K of a query head with a uniform budget at the step of position i, at most its eligible tokens.
+[[nodiscard]] std::int64_t uniform_top(const RetrievalOptions& options, std::int64_t position);
+
 /// a2ats, vq-plain, vq-post-rope, exact-topk, exact-topk-wrope, quest, pq, chunk-mean,
 /// cluster-centroid, channel-subset, random-topk, streaming-llm, in this order.
 [[nodiscard]] const std::vector<RetrievalOptions>& retrieval_presets();

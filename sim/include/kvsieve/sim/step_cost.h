@@ -78,6 +78,14 @@ struct StepCost {
   double host_memory_utilisation = 0.0;
 };
 
+/// What a stage of the GPU or the host computes in a step, all layers and sequences.
+struct StageWork {
+  CostStage stage{};
+  double us = 0.0;            ///< run alone
+  double memory_bytes = 0.0;  ///< that cross its memory
+  double flops = 0.0;
+};
+
 /// The cost model of one model on one profile.
 class StepModel {
  public:
@@ -92,6 +100,11 @@ class StepModel {
   /// Every term of that step's stages, of a global layer and of a sliding one, and of the whole.
   [[nodiscard]] CostTerms explain(const CostPoint& point,
                                   const std::optional<LayerLoad>& load = std::nullopt) const;
+
+  /// The work of that step's stages but transfers, in the order of CostStage: where they stand
+  /// under the hardware's roofs.
+  [[nodiscard]] std::vector<StageWork> work(
+      const CostPoint& point, const std::optional<LayerLoad>& load = std::nullopt) const;
 
   /// Steps with captured loads, or `steps` of the stated one, as a timeline of every layer. The
   /// context grows by a token a step.

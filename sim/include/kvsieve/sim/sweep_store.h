@@ -73,6 +73,14 @@ class SweepStore {
   /// are written meanwhile some may be among them, each whole.
   void each(const std::function<void(const SweepRow&)>& visit) const;
 
+  /// For readers that follow a store while it is written: first the rows at `places` as they are
+  /// now, then those behind the place `last` (0 for all), in the order in which they were stored.
+  /// New rows get places behind all others, and no row leaves its place; but one that failed may be
+  /// replaced, and in a store that is mixed() any. Holds no lock while it visits.
+  /// Throws Error(kBadInput) if there is no row at one of `places`: it is another store.
+  void each_since(std::int64_t last, std::span<const std::int64_t> places,
+                  const std::function<void(std::int64_t place, const SweepRow&)>& visit) const;
+
   /// Adds the rows of other stores of the same sweep in one transaction: all or none. Of one key's
   /// rows a finished one is kept before failed ones; the outcome does not depend on the order of
   /// the parts. Throws Error(kUsage) naming the store and what differs unless `force`;

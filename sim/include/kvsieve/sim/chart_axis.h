@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "number_text.h"
+#include "kvsieve/sim/number_text.h"
 
 namespace kvsieve::sim {
 

@@ -1,6 +1,6 @@
 #pragma once
-// Colours that carry numbers. Both scales are laid out in OKLab, a space in which equal distances
-// look equally different (B. Ottosson, 2020).
+// Colours that carry numbers. The scales of our own are laid out in OKLab, a space in which equal
+// distances look equally different (B. Ottosson, 2020).
 
 #include <array>
 #include <cstdint>
@@ -30,7 +30,11 @@ struct Colour {
 /// [0, 1].
 [[nodiscard]] Colour sequential_colour(double share);
 
-/// The like in ten steps of a terminal's 256 colours, as an index.
+/// cividis (J. Nuñez, C. Anderton, R. Renslow, 2018): dark blue over grey to yellow, alike for
+/// readers with and without red-green blindness; `share` is clamped to [0, 1].
+[[nodiscard]] Colour cividis_colour(double share);
+
+/// sequential_colour in ten steps of a terminal's 256 colours, as an index.
 [[nodiscard]] int terminal_colour(double share);
 
 /// -1 the accent (better), 0 grey, 1 the warm colour (worse). All have a contrast of 3 or more to

@@ -8,8 +8,8 @@
 #include <variant>
 #include <vector>
 
-#include "number_text.h"
-#include "run_view.h"
+#include "kvsieve/sim/number_text.h"
+#include "kvsieve/sim/run_view.h"
 
 namespace kvsieve::sim {
 

@@ -7,11 +7,13 @@
 namespace kvsieve::sim {
 
 enum class Unit {
-  kShare,   ///< of one, shown as percent
-  kTokens,  ///< tokens and other counts; means of them have a decimal
-  kBytes,   ///< shown in binary units
-  kRatio,   ///< a factor, shown with a multiplication sign
-  kNumber,  ///< anything else, four significant digits
+  kShare,         ///< of one, shown as percent
+  kTokens,        ///< tokens and other counts; means of them have a decimal
+  kBytes,         ///< shown in binary units
+  kRatio,         ///< a factor, shown with a multiplication sign
+  kMicroseconds,  ///< shown as us, ms or s
+  kGbps,          ///< 10^9 bytes a second (SI, unlike kBytes)
+  kNumber,        ///< anything else, four significant digits
 };
 
 /// "12.97%", "401", "2.35 MiB", "×0.965". A share that is not zero never reads 0.00%.
