@@ -22,6 +22,21 @@ if(KVSIEVE_ENABLE_MPI)
   endif()
 endif()
 
+# Only kvsieve-gui needs these.
+set(KVSIEVE_HAS_GUI OFF)
+if(KVSIEVE_ENABLE_GUI)
+  find_package(Qt6 6.4 COMPONENTS Widgets Svg PrintSupport)
+  find_package(QCustomPlotQt6)
+  if(Qt6_FOUND AND QCustomPlotQt6_FOUND)
+    set(KVSIEVE_HAS_GUI ON)
+    if(KVSIEVE_ENABLE_TESTS)
+      find_package(Qt6 6.4 REQUIRED COMPONENTS Test)
+    endif()
+  else()
+    message(STATUS "kvsieve-gui is left out: it needs Qt 6 (qt6-base-dev, qt6-svg-dev) and QCustomPlot (libqcustomplot-dev)")
+  endif()
+endif()
+
 if(KVSIEVE_ENABLE_TESTS)
   find_package(GTest 1.12 REQUIRED)
   # numpy and jsonschema are Debian packages, which only Debian's own interpreter sees.
