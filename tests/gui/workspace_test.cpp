@@ -1,0 +1,166 @@
+// Opening, adding, reloading and closing files, through worker threads.
+
+#include "core/workspace.h"
+
+#include <QFile>
+#include <QSignalSpy>
+#include <QTemporaryDir>
+#include <QtTest>
+
+#include "kvsieve/sim/run_document.h"
+
+namespace kvsieve::gui {
+namespace {
+
+const QString kSample = QStringLiteral(KVSIEVE_SOURCE "/traces/samples/smollm2-needle.kvtrace");
+constexpr int kPatienceMs = 20'000;
+
+/// A run of the bundled sample, written to `path`.
+void write_sample_run(const QString& path, const char* budget) {
+  const traces::Trace trace = traces::Trace::open(kSample.toStdString());
+  const sim::EvictionPlan plan{*sim::find_eviction_preset("ada-snapkv"),
+                               sim::Budget::parse(budget)};
+  const auto results =
+      sim::replay_eviction(trace, {&plan, 1}, {.layers = {0, 4}, .losses = sim::Losses::kMass});
+  sim::write_run(path.toStdString(), sim::run_document(trace, results.front()), true);
+}
+
+class WorkspaceTest : public QObject {
+  Q_OBJECT
+
+ private Q_SLOTS:
+  void opens_a_trace();
+  void the_last_of_two_runs_is_shown_and_the_first_is_its_baseline();
+  void a_second_file_leaves_nothing_of_the_first();
+  void a_broken_file_leaves_what_is_open();
+  void c10_a_file_that_changes_is_read_again_and_the_view_stays();
+  void a_job_started_again_delivers_once();
+  void a_cancelled_job_delivers_nothing();
+};
+
+void WorkspaceTest::opens_a_trace() {
+  Workspace workspace;
+  QSignalSpy finished(&workspace, &Workspace::open_finished);
+  workspace.open({kSample});
+  QVERIFY(finished.wait(kPatienceMs));
+  QVERIFY(workspace.trace());
+  QCOMPARE(workspace.trace()->header().prompt_tokens, std::int64_t{2009});
+  QCOMPARE(workspace.files().size(), std::size_t{1});
+  QVERIFY(!workspace.files().front().facts.empty());
+}
+
+void WorkspaceTest::the_last_of_two_runs_is_shown_and_the_first_is_its_baseline() {
+  const QTemporaryDir folder;
+  write_sample_run(folder.filePath("old.kvrun"), "20%");
+  write_sample_run(folder.filePath("new.kvrun"), "10%");
+  Workspace workspace;
+  QSignalSpy finished(&workspace, &Workspace::open_finished);
+  workspace.open({folder.filePath("old.kvrun"), folder.filePath("new.kvrun")});
+  QVERIFY(finished.wait(kPatienceMs));
+  QCOMPARE(workspace.run()->name(), QString("new.kvrun"));
+  QCOMPARE(workspace.baseline()->name(), QString("old.kvrun"));
+  workspace.add({folder.filePath("old.kvrun")});
+  QVERIFY(finished.wait(kPatienceMs));
+  QCOMPARE(workspace.run()->name(), QString("old.kvrun"));
+  QCOMPARE(workspace.baseline()->name(), QString("new.kvrun"));
+}
+
+void WorkspaceTest::a_second_file_leaves_nothing_of_the_first() {
+  const QTemporaryDir folder;
+  write_sample_run(folder.filePath("a.kvrun"), "20%");
+  Workspace workspace;
+  QSignalSpy finished(&workspace, &Workspace::open_finished);
+  workspace.open({kSample});
+  QVERIFY(finished.wait(kPatienceMs));
+  workspace.view().select(pick({}, {4, 1}, Pick::kReplace, {}));
+  workspace.view().set_zoom("timeline", Zoom{0, 1, 0, 0});
+  workspace.open({folder.filePath("a.kvrun")});
+  QVERIFY(finished.wait(kPatienceMs));
+  QVERIFY(!workspace.trace());
+  QVERIFY(workspace.run());
+  QCOMPARE(workspace.view().state(), ViewState{});
+  QVERIFY(!workspace.view().can_go_back());
+  workspace.close_all();
+  QVERIFY(!workspace.run());
+  QVERIFY(workspace.files().empty());
+}
+
+void WorkspaceTest::a_broken_file_leaves_what_is_open() {
+  const QTemporaryDir folder;
+  QFile broken(folder.filePath("broken.kvrun"));
+  QVERIFY(broken.open(QIODevice::WriteOnly));
+  broken.write("{\"schema\": \"kvsieve.run/1\", ");
+  broken.close();
+  Workspace workspace;
+  QSignalSpy finished(&workspace, &Workspace::open_finished);
+  QSignalSpy failed(&workspace, &Workspace::open_failed);
+  workspace.open({kSample});
+  QVERIFY(finished.wait(kPatienceMs));
+  workspace.open({broken.fileName()});
+  QVERIFY(finished.wait(kPatienceMs));
+  QCOMPARE(failed.size(), qsizetype{1});
+  const auto failure = failed.front().at(1).value<Failure>();
+  QVERIFY2(failure.what.contains("broken.kvrun"), qPrintable(failure.what));
+  QVERIFY(workspace.trace());
+}
+
+void WorkspaceTest::c10_a_file_that_changes_is_read_again_and_the_view_stays() {
+  const QTemporaryDir folder;
+  const QString path = folder.filePath("a.kvrun");
+  write_sample_run(path, "20%");
+  Workspace workspace;
+  QSignalSpy finished(&workspace, &Workspace::open_finished);
+  workspace.open({path});
+  QVERIFY(finished.wait(kPatienceMs));
+  const Selection selection = pick({}, {4, 1}, Pick::kReplace, {});
+  workspace.view().select(selection);
+  write_sample_run(path, "10%");
+  QVERIFY(finished.wait(kPatienceMs));
+  QCOMPARE(workspace.run()->view().budget, std::string("10%"));
+  QCOMPARE(workspace.view().selection(), selection);
+}
+
+void WorkspaceTest::a_job_started_again_delivers_once() {
+  Jobs jobs;
+  std::vector<int> delivered;
+  for (int i = 0; i < 5; ++i) {
+    jobs.start("job", [&delivered, i](const JobControl& control) {
+      control.progress(0.5);
+      return [&delivered, i] { delivered.push_back(i); };
+    });
+  }
+  QTRY_VERIFY(jobs.is_idle());
+  QCOMPARE(delivered, std::vector<int>{4});
+}
+
+void WorkspaceTest::a_cancelled_job_delivers_nothing() {
+  Jobs jobs;
+  std::atomic<bool> started = false;
+  std::atomic<bool> ended = false;
+  bool delivered = false;
+  jobs.start("endless", [&](const JobControl& control) -> Jobs::Delivery {
+    started = true;
+    struct End {
+      std::atomic<bool>& ended;
+      ~End() { ended = true; }
+    } end{ended};
+    while (true) {
+      control.check();
+      QThread::msleep(1);
+    }
+    return [&delivered] { delivered = true; };
+  });
+  QTRY_VERIFY(started);
+  QCOMPARE(jobs.running().size(), std::size_t{1});
+  jobs.cancel("endless");
+  QVERIFY(jobs.is_idle());
+  QTRY_VERIFY(ended);
+  QCoreApplication::processEvents();
+  QVERIFY(!delivered);
+}
+
+}  // namespace
+}  // namespace kvsieve::gui
+
+QTEST_GUILESS_MAIN(kvsieve::gui::WorkspaceTest)
+#include "workspace_test.moc"
