@@ -211,6 +211,10 @@ void HeadsPage::make_ranking() {
   });
 }
 
+void HeadsPage::set_cividis(bool cividis) {
+  m_colours->setCurrentIndex(cividis ? 1 : 0);
+}
+
 void HeadsPage::focus_search() {
   m_find->setFocus(Qt::ShortcutFocusReason);
   m_find->selectAll();

@@ -33,6 +33,8 @@ class HeadsPage : public Page {
  public Q_SLOTS:
   /// Puts the keyboard into the find box.
   void focus_search();
+  /// The colours of the matrix: cividis, or violet to yellow.
+  void set_cividis(bool cividis);
 
  Q_SIGNALS:
   /// The user wants to see one head: it was double-clicked, or Enter was pressed on it twice.

@@ -46,7 +46,7 @@ WhatIfPage::WhatIfPage(Workspace& workspace, WhatIf& what_if)
       m_what_if(what_if),
       m_form(new QFormLayout),
       m_method(new QComboBox),
-      m_hint(new QLabel("Open a trace (Ctrl+O): its live run follows these options.")),
+      m_hint(new QLabel),
       m_failure(new QLabel),
       m_latency(new QLabel),
       m_command(new QLineEdit),
@@ -140,6 +140,7 @@ WhatIfPage::WhatIfPage(Workspace& workspace, WhatIf& what_if)
     m_failure->show();
   });
   connect(&workspace, &Workspace::trace_changed, this, &WhatIfPage::show_options);
+  connect(&workspace, &Workspace::run_changed, this, &WhatIfPage::show_hint);
   show_options();
   show_curve();
 }
@@ -249,7 +250,7 @@ void WhatIfPage::show_options() {
   m_showing = true;
   const RunOptions& options = m_what_if.options();
   const bool live = m_what_if.is_live();
-  m_hint->setVisible(!live);
+  show_hint();
   m_failure->hide();
   const auto text_of = [&options](const std::string& option) {
     const auto found = options.find(option);
@@ -289,6 +290,14 @@ void WhatIfPage::show_options() {
   m_command->setText(command());
   m_command->setCursorPosition(0);
   m_showing = false;
+}
+
+void WhatIfPage::show_hint() {
+  const auto& run = workspace().run();
+  const bool live = m_what_if.is_live();
+  m_hint->setText(live ? "The shown run is a file's. Change an option to see the trace's own."
+                       : "Open a trace (Ctrl+O): its live run follows these options.");
+  m_hint->setVisible(!live || (run && !run->path().isEmpty()));
 }
 
 void WhatIfPage::show_curve() {

@@ -36,6 +36,7 @@ class WhatIfPage : public Page {
                         const QStringList& values, bool editable);
   void show_options();
   void show_curve();
+  void show_hint();
   void show_latency();
 
   WhatIf& m_what_if;

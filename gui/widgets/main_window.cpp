@@ -163,12 +163,12 @@ void MainWindow::changeEvent(QEvent* event) {
 
 void MainWindow::make_pages() {
   m_what_if_page = new WhatIfPage(m_workspace, m_what_if);
-  auto* heads = new HeadsPage(m_workspace);
-  connect(heads, &HeadsPage::head_activated, this, [this] { show_page("head-detail"); });
+  m_heads = new HeadsPage(m_workspace);
+  connect(m_heads, &HeadsPage::head_activated, this, [this] { show_page("head-detail"); });
   auto* sweep = new SweepPage(m_workspace);
   connect(sweep, &SweepPage::open_point, this, &MainWindow::open_point);
   std::vector<Page*> tabs{new OverviewPage(m_workspace),
-                          heads,
+                          m_heads,
                           new HeadDetailPage(m_workspace),
                           new RetrievalPage(m_workspace),
                           new TimelinePage(m_workspace),
@@ -431,8 +431,14 @@ void MainWindow::restore_settings() {
   if (points > 0.0) {
     scale_font(points / QApplication::font().pointSizeF());
   }
+  apply_settings();
+}
+
+void MainWindow::apply_settings() {
+  const QSettings settings;
   m_workspace.set_reloads(settings.value("files/reload", true).toBool());
   m_what_if.set_looks_ahead(settings.value("what-if/look-ahead", true).toBool());
+  m_heads->set_cividis(settings.value("view/cividis", false).toBool());
 }
 
 void MainWindow::scale_font(double factor) {

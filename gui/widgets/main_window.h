@@ -21,6 +21,7 @@
 
 namespace kvsieve::gui {
 
+class HeadsPage;
 class WhatIfPage;
 
 class MainWindow : public QMainWindow {
@@ -91,6 +92,7 @@ class MainWindow : public QMainWindow {
   void remember_recent();
   void list_recent();
   void restore_settings();
+  void apply_settings();
   /// Runs something that may throw and shows what it says.
   void attempt(const std::function<void()>& work);
 
@@ -98,6 +100,7 @@ class MainWindow : public QMainWindow {
   WhatIf m_what_if;
   StartPage* m_start;
   WhatIfPage* m_what_if_page = nullptr;
+  HeadsPage* m_heads = nullptr;
   std::vector<Page*> m_pages;
   Page* m_current = nullptr;
   std::map<QString, QDockWidget*> m_docks;

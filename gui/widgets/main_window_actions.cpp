@@ -327,10 +327,7 @@ void MainWindow::show_about() {
 void MainWindow::show_settings() {
   auto* dialog = new SettingsDialog(this);
   dialog->setAttribute(Qt::WA_DeleteOnClose);
-  connect(dialog, &QDialog::accepted, this, [this] {
-    m_workspace.set_reloads(QSettings().value("files/reload", true).toBool());
-    m_what_if.set_looks_ahead(QSettings().value("what-if/look-ahead", true).toBool());
-  });
+  connect(dialog, &QDialog::accepted, this, &MainWindow::apply_settings);
   dialog->open();
 }
 

@@ -497,6 +497,18 @@ void MainWindowTest::c55_settings_are_few_searchable_and_reset() {
   cividis->setChecked(true);
   dialog.accept();
   QCOMPARE(QSettings().value("view/cividis").toBool(), true);
+  // Accepting the window's own dialog applies them.
+  m_window->action("settings")->trigger();
+  auto* own = m_window->findChild<SettingsDialog*>("settings", Qt::FindDirectChildrenOnly);
+  for (SettingsDialog* one : m_window->findChildren<SettingsDialog*>()) {
+    own = one == &dialog ? own : one;
+  }
+  own->accept();
+  bool applied = false;
+  for (const QComboBox* box : m_window->page("heads")->findChildren<QComboBox*>()) {
+    applied = applied || box->currentText() == "cividis";
+  }
+  QVERIFY(applied);
   SettingsDialog again(m_window.get());
   QVERIFY(again.findChild<QCheckBox*>("view/cividis")->isChecked());
   for (QPushButton* button : again.findChildren<QPushButton*>()) {
@@ -550,9 +562,16 @@ void MainWindowTest::c57_a_session_brings_files_options_and_view_back() {
 void MainWindowTest::c59_the_command_line_is_copied() {
   open_sample();
   m_window->what_if().set("alpha", "0.5");
+  const QString here = QDir::currentPath();
+  const QString options = " --method ada-snapkv --alpha 0.5 --budget 20%";
+  QVERIFY(QDir::setCurrent(m_folder->path()));
+  m_window->action("command.copy")->trigger();
+  QCOMPARE(QApplication::clipboard()->text(), "kvsieve run " + kSample + options);
+  QVERIFY(QDir::setCurrent(KVSIEVE_SOURCE));
   m_window->action("command.copy")->trigger();
   QCOMPARE(QApplication::clipboard()->text(),
-           "kvsieve run " + kSample + " --method ada-snapkv --alpha 0.5 --budget 20%");
+           "kvsieve run traces/samples/smollm2-needle.kvtrace" + options);
+  QDir::setCurrent(here);
 }
 
 void MainWindowTest::c60_about_names_versions_and_licences() {
