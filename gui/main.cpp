@@ -57,6 +57,14 @@ void wait_for_files(MainWindow& window, const QStringList& files) {
   });
   QObject::connect(&window.workspace(), &Workspace::open_finished,
                    [&finished] { finished = true; });
+  QObject::connect(&window.workspace().jobs(), &Jobs::failed, [&failure](const Failure& one) {
+    if (!failure) {
+      failure = one;
+    }
+  });
+  if (files.size() == 1 && files.front().endsWith(kSessionSuffix)) {
+    static_cast<void>(read_session(files.front()));  // the window would show what is wrong with it
+  }
   window.open(files);
   while (!failure && (!finished || !window.workspace().jobs().is_idle())) {
     QApplication::processEvents(QEventLoop::WaitForMoreEvents);
@@ -116,8 +124,9 @@ int run(QApplication& application) {
     window.open(files);
   }
   if (parser.isSet(page)) {
-    QObject::connect(&window.workspace(), &Workspace::open_finished, &window,
-                     [&] { window.show_page(parser.value(page)); });
+    QObject::connect(
+        &window.workspace(), &Workspace::open_finished, &window,
+        [&] { window.show_page(parser.value(page)); }, Qt::SingleShotConnection);
   }
   return QApplication::exec();
 }

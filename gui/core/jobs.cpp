@@ -33,7 +33,11 @@ void JobControl::deliver(std::function<void()> part) const {
       m_state->receiver,
       [state = m_state, part = std::move(part)] {
         if (!state->cancelled) {
-          part();
+          try {
+            part();
+          } catch (...) {
+            Q_EMIT static_cast<Jobs*>(state->receiver)->failed(current_failure());
+          }
         }
       },
       Qt::QueuedConnection);
@@ -97,7 +101,11 @@ void Jobs::start(const QString& name, Work work, std::function<void(const Failur
           const bool cancelled = state->cancelled;
           finish(state);
           if (delivery && !cancelled) {
-            delivery();
+            try {
+              delivery();
+            } catch (...) {  // nothing may leave through the event loop
+              Q_EMIT failed(current_failure());
+            }
           }
         },
         Qt::QueuedConnection);

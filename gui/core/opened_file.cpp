@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "core/headline.h"
 #include "core/sweep_table.h"
 #include "core/timeline_events.h"
 #include "kvsieve/sim/codebook.h"
@@ -87,7 +88,9 @@ std::shared_ptr<const Run> read_run_file(const std::filesystem::path& native, co
                                          const QString& path) {
   nlohmann::ordered_json document = sim::read_run(native);
   try {
-    return std::make_shared<const Run>(std::move(document), name, path);
+    auto run = std::make_shared<const Run>(std::move(document), name, path);
+    static_cast<void>(headline(*run));  // figures of another type are found here, not on a page
+    return run;
   } catch (const Error& error) {  // names the run's number, here the file is known
     const std::string_view what = error.what();
     constexpr std::string_view kNumber = "run 1";

@@ -145,7 +145,8 @@ void WhatIf::set_method(const std::string& method) {
 }
 
 void WhatIf::set_all(const RunOptions& options) {
-  if (options == m_options) {
+  // Asked again for what is not shown (a run that was cancelled, a file's run): compute it.
+  if (options == m_options && m_own_run && m_own_run == m_workspace.run()) {
     return;
   }
   m_options = options;
@@ -172,7 +173,10 @@ bool WhatIf::applies(const std::string& name) const {
   if (!m_trace || text == kAny.end()) {
     return text != kAny.end();
   }
-  RunOptions options{{"method", m_options.at("method")}, {name, text->second}};
+  RunOptions options{{name, text->second}};
+  if (const auto method = m_options.find("method"); method != m_options.end()) {
+    options.insert(*method);
+  }
   // Which family a name shared by both means, the options say.
   for (const char* family : {"top", "placement", "budget"}) {
     if (const auto found = m_options.find(family); found != m_options.end() && name != family) {
@@ -220,6 +224,7 @@ void WhatIf::take_trace() {
   m_workspace.jobs().cancel(kLookingAhead);
   m_memory = std::make_shared<Memory>();
   m_trace = m_workspace.trace();
+  m_own_run.reset();
   m_replay_ms = 0.0;
   Q_EMIT curve_changed();
   if (m_trace && !m_workspace.run()) {
@@ -238,6 +243,7 @@ void WhatIf::compute() {
   try {
     live = std::make_shared<LiveRun>(m_options, m_trace->header());
   } catch (...) {
+    jobs.cancel(kComputing);  // its run would pass for that of these options
     Q_EMIT changed_in_vain(current_failure());
     return;
   }
@@ -305,13 +311,17 @@ void WhatIf::look_ahead() {
       }
     }
   };
-  const LiveRun present(m_options, m_trace->header());
-  if (present.eviction() == nullptr) {
-    return;
-  }
-  want("budget", budget_stops());
-  if (present.eviction()->method.adaptive) {
-    want("alpha", alpha_stops());
+  try {
+    const LiveRun present(m_options, m_trace->header());
+    if (present.eviction() == nullptr) {
+      return;
+    }
+    want("budget", budget_stops());
+    if (present.eviction()->method.adaptive) {
+      want("alpha", alpha_stops());
+    }
+  } catch (const Error&) {
+    return;  // compute() has said so
   }
   if (wanted.empty()) {
     return;
@@ -339,6 +349,7 @@ void WhatIf::look_ahead() {
 void WhatIf::show(const std::shared_ptr<const Run>& run, bool complete) {
   m_workspace.show_run(run);
   if (complete) {
+    m_own_run = run;
     m_last_latency_ms = static_cast<double>(now_ns() - m_changed_ns) / 1e6;
     Q_EMIT computed();
     look_ahead();

@@ -81,6 +81,7 @@ class WhatIf : public QObject {
   std::shared_ptr<const traces::Trace> m_trace;
   RunOptions m_options;
   std::shared_ptr<Memory> m_memory;
+  std::shared_ptr<const Run> m_own_run;  ///< the last complete one of these options
   bool m_looks_ahead = true;
   double m_replay_ms = 0.0;
   qint64 m_changed_ns = 0;

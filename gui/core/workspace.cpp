@@ -1,6 +1,7 @@
 #include "core/workspace.h"
 
 #include <QFileInfo>
+#include <algorithm>
 #include <utility>
 
 namespace kvsieve::gui {
@@ -30,7 +31,13 @@ Workspace::Workspace(QObject* parent) : QObject(parent), m_follower(m_jobs) {
   m_reload_timer.setInterval(kSettleMs);
   connect(&m_watcher, &QFileSystemWatcher::fileChanged, &m_reload_timer,
           qOverload<>(&QTimer::start));
-  connect(&m_reload_timer, &QTimer::timeout, this, &Workspace::reload);
+  connect(&m_reload_timer, &QTimer::timeout, this, [this] {
+    if (m_jobs.is_running(kOpening)) {
+      m_reload_timer.start();  // what the user opens comes first
+    } else {
+      reload();
+    }
+  });
   connect(&m_follower, &SweepFollower::grew, this, &Workspace::take_grown);
 }
 
@@ -55,7 +62,7 @@ void Workspace::reload() {
 void Workspace::close_all() {
   m_jobs.cancel_all();
   m_view.reset();
-  take({}, After::kReload);
+  take({}, After::kReplace);
 }
 
 void Workspace::set_reloads(bool reloads) {
@@ -106,6 +113,7 @@ void Workspace::start_opening(const QStringList& paths, After after) {
         }
         take(std::move(outcome->files), after);
       }
+      watch_files();  // one that was replaced has lost its watch, read or not
       for (const auto& [path, failure] : outcome->failures) {
         Q_EMIT open_failed(path, failure);
       }
@@ -115,13 +123,21 @@ void Workspace::start_opening(const QStringList& paths, After after) {
 }
 
 void Workspace::take(std::vector<OpenedFile> files, After after) {
-  if (after == After::kAdd) {
+  if (after == After::kReplace) {
+    m_files = std::move(files);
+  } else {
     for (OpenedFile& file : files) {
-      std::erase_if(m_files, [&](const OpenedFile& old) { return old.path == file.path; });
+      const auto old = std::find_if(m_files.begin(), m_files.end(),
+                                    [&](const OpenedFile& one) { return one.path == file.path; });
+      if (after == After::kReload && old != m_files.end()) {
+        *old = std::move(file);  // in its place; one that could not be read stays as it was
+        continue;
+      }
+      if (old != m_files.end()) {
+        m_files.erase(old);
+      }
       m_files.push_back(std::move(file));
     }
-  } else {
-    m_files = std::move(files);
   }
   watch_files();
   show_files();

@@ -55,6 +55,7 @@ OverviewPage::OverviewPage(Workspace& workspace)
   column().addLayout(charts, 2);
   column().addWidget(m_facts, 1);
   connect(&workspace, &Workspace::files_changed, this, &OverviewPage::show_files);
+  connect(&workspace, &Workspace::sweep_changed, this, &OverviewPage::show_files);
   connect(&workspace, &Workspace::run_changed, this, &OverviewPage::show_run);
   show_files();
   show_run();

@@ -9,7 +9,7 @@
 #include <QSettings>
 #include <QStatusBar>
 #include <QToolButton>
-#include <set>
+#include <algorithm>
 
 #include "pages/compare_page.h"
 #include "pages/head_detail_page.h"
@@ -107,6 +107,7 @@ void MainWindow::open(const QStringList& paths, bool add) {
     return;
   }
   m_messages->hide();
+  m_pending_session.reset();
   if (add) {
     m_workspace.add(paths);
   } else {
@@ -284,8 +285,10 @@ void MainWindow::open_point(const QStringList& words) {
     show_page("overview");
     return;
   }
-  m_pending_session = Session{
-      .options = std::move(options), .view = m_workspace.view().state(), .page = "overview"};
+  m_pending_session = Session{.files = {path},
+                              .options = std::move(options),
+                              .view = m_workspace.view().state(),
+                              .page = "overview"};
   m_workspace.add({path});
 }
 
@@ -400,6 +403,14 @@ void MainWindow::remember_recent() {
   if (m_pending_session) {
     const Session session = std::move(*m_pending_session);
     m_pending_session.reset();
+    const auto is_open = [this](const QString& path) {
+      const std::vector<OpenedFile>& files = m_workspace.files();
+      return std::any_of(files.begin(), files.end(),
+                         [&path](const OpenedFile& file) { return file.path == path; });
+    };
+    if (!std::all_of(session.files.begin(), session.files.end(), is_open)) {
+      return;  // its options would be set on other files
+    }
     m_what_if.set_all(session.options);
     if (!session.layout.isEmpty()) {
       restoreState(session.layout);

@@ -17,6 +17,8 @@
 #include <QSysInfo>
 #include <QTableWidget>
 #include <QVBoxLayout>
+#include <algorithm>
+#include <array>
 
 #include "kvsieve/kernels/instruction_set.h"
 #include "kvsieve/sim/report.h"
@@ -213,14 +215,16 @@ void MainWindow::save_session() {
 }
 
 void MainWindow::save_run() {
+  const auto run = m_workspace.run();  // files may change while the dialog is open
   const QString path =
       QFileDialog::getSaveFileName(this, "Save run", "run.kvrun", "KVSieve runs (*.kvrun *.json)");
   if (!path.isEmpty()) {
-    attempt([&] { sim::write_run(path.toStdString(), m_workspace.run()->document(), true); });
+    attempt([&] { sim::write_run(path.toStdString(), run->document(), true); });
   }
 }
 
 void MainWindow::save_report(const QString& format) {
+  const std::array runs{m_workspace.baseline(), m_workspace.run()};
   const QString path =
       QFileDialog::getSaveFileName(this, "Save report", "report." + format, "*." + format);
   if (path.isEmpty()) {
@@ -228,7 +232,7 @@ void MainWindow::save_report(const QString& format) {
   }
   attempt([&] {
     std::vector<nlohmann::ordered_json> documents;
-    for (const auto& run : {m_workspace.baseline(), m_workspace.run()}) {
+    for (const auto& run : runs) {
       if (run) {
         documents.push_back(run->document());
       }

@@ -138,6 +138,13 @@ void FilesTest::c07_broken_runs_stores_and_timelines_give_one_clear_line_data() 
                                   << QByteArray("{\"schema\": \"kvsieve.run/1\"");
   QTest::newRow("wrong types") << "types.json" << 0
                                << QByteArray("{\"schema\": \"kvsieve.run/1\", \"layers\": 3}");
+  QTest::newRow("a figure that is text")
+      << "figure.json" << 0
+      << QByteArray(R"({"schema":"kvsieve.run/1","tool_version":"1","family":"eviction",)"
+                    R"("origin":"captured","trace":{"model":"m","L":1,"Hq":1,"Hkv":1,"d":64,)"
+                    R"("prompt_tokens":10,"prompt_queries":4,"decode_steps":1,)"
+                    R"("captured_layers":[0]},"method":{"name":"snapkv"},)"
+                    R"("summary":{"evicted_mass":"x"},"layers":[],"steps":[],"cost":{}})");
   QTest::newRow("text") << "text.kvrun" << 0 << QByteArray("not a run at all");
   QTest::newRow("half a timeline")
       << "cut.trace.json" << 0 << QByteArray("{\"traceEvents\": [{\"ph\": \"X\", ");

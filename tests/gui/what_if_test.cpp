@@ -135,6 +135,12 @@ void WhatIfTest::an_impossible_option_is_refused_and_the_shown_run_stays() {
   const auto failure = refused.front().front().value<Failure>();
   QVERIFY2(failure.what.contains("budget"), qPrintable(failure.what));
   QCOMPARE(m_workspace->run(), shown);
+  // Refused while another replay runs: that one is not shown in its place.
+  m_what_if->set("budget", "33%");
+  m_what_if->set("budget", "abc");
+  QCOMPARE(refused.size(), qsizetype{2});
+  QTRY_VERIFY_WITH_TIMEOUT(m_workspace->jobs().is_idle(), kPatienceMs);
+  QCOMPARE(m_workspace->run(), shown);
   m_what_if->set("budget", "10%");
   QTRY_VERIFY_WITH_TIMEOUT(m_workspace->run() != shown, kPatienceMs);
 }

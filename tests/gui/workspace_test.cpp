@@ -118,6 +118,17 @@ void WorkspaceTest::c10_a_file_that_changes_is_read_again_and_the_view_stays() {
   QVERIFY(finished.wait(kPatienceMs));
   QCOMPARE(workspace.run()->view().budget, std::string("10%"));
   QCOMPARE(workspace.view().selection(), selection);
+  // One that cannot be read when it changes stays as it was, and comes back when it can.
+  QFile half(path);
+  QVERIFY(half.open(QIODevice::WriteOnly));
+  half.write("{");
+  half.close();
+  QVERIFY(finished.wait(kPatienceMs));
+  QCOMPARE(workspace.files().size(), std::size_t{1});
+  QCOMPARE(workspace.run()->view().budget, std::string("10%"));
+  write_sample_run(path, "30%");
+  QVERIFY(finished.wait(kPatienceMs));
+  QCOMPARE(workspace.run()->view().budget, std::string("30%"));
 }
 
 void WorkspaceTest::a_job_started_again_delivers_once() {
