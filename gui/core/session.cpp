@@ -6,10 +6,10 @@
 #include <QDir>
 #include <QFile>
 #include <QFileInfo>
-#include <QSaveFile>
 #include <nlohmann/json.hpp>
 
 #include "kvsieve/traces/error.h"
+#include "kvsieve/traces/output_file.h"
 
 namespace kvsieve::gui {
 namespace {
@@ -82,12 +82,7 @@ void write_session(const QString& path, const Session& session) {
   for (const QString& file : session.files) {
     json["files"].push_back(folder.relativeFilePath(file).toStdString());
   }
-  const QByteArray bytes = QByteArray::fromStdString(json.dump(2)) + '\n';
-  QSaveFile file(path);
-  if (!file.open(QIODevice::WriteOnly) || file.write(bytes) != bytes.size() || !file.commit()) {
-    throw Error(ErrorKind::kBadInput, fmt::format("{}: cannot write it ({})", path.toStdString(),
-                                                  file.errorString().toStdString()));
-  }
+  traces::write_file(path.toStdString(), json.dump(2) + '\n', true);
 }
 
 Session read_session(const QString& path) {

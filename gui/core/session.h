@@ -21,7 +21,7 @@ struct Session {
 inline constexpr const char* kSessionSuffix = ".kvsession";
 
 /// Writes a JSON document (schema kvsieve.session/1), whole or not at all, in place of one that
-/// exists. Throws Error(kBadInput) naming the path.
+/// exists. Errors as traces::OutputFile.
 void write_session(const QString& path, const Session& session);
 /// Throws Error(kBadInput), one line that begins with the path, if it is no session file.
 [[nodiscard]] Session read_session(const QString& path);

@@ -5,21 +5,16 @@
 #include <QImage>
 #include <QPainter>
 #include <QPrinter>
-#include <QSaveFile>
 #include <QSvgGenerator>
 
 #include "kvsieve/traces/error.h"
+#include "kvsieve/traces/output_file.h"
 
 namespace kvsieve::gui {
 namespace {
 
 void save(const QString& path, const QByteArray& bytes) {
-  QSaveFile file(path);
-  if (!file.open(QIODevice::WriteOnly) || file.write(bytes) != bytes.size() || !file.commit()) {
-    throw Error(
-        ErrorKind::kBadInput,
-        QStringLiteral("%1: cannot write it (%2)").arg(path, file.errorString()).toStdString());
-  }
+  traces::write_file(path.toStdString(), bytes.toStdString(), true);
 }
 
 }  // namespace

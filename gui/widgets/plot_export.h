@@ -16,8 +16,8 @@ namespace kvsieve::gui {
 /// Size of exported images where nobody chose another.
 inline constexpr QSize kExportSize{1200, 700};
 
-/// Each writes a file whole or not at all, in place of one that exists. Throw Error(kBadInput)
-/// naming the path if that is not possible.
+/// Each writes a file whole or not at all, in place of one that exists. Errors as
+/// traces::OutputFile.
 void save_png(PlotView& plot, const QString& path, const QSize& size, double scale = 2.0);
 void save_svg(PlotView& plot, const QString& path, const QSize& size);
 void save_csv(const PlotView& plot, const QString& path);
