@@ -11,11 +11,6 @@ QString text(double value, sim::Unit unit) {
   return QString::fromStdString(sim::number_text(value, unit));
 }
 
-QString time_text(double us) {
-  return us < 1000.0 ? QStringLiteral("%1 us").arg(us, 0, 'f', 1)
-                     : QStringLiteral("%1 ms").arg(us / 1000.0, 0, 'f', 2);
-}
-
 HeadlineFigure kept(const Run& run) {
   const sim::RunView& view = run.view();
   const bool eviction = view.family == sim::Family::kEviction;
@@ -98,13 +93,13 @@ std::vector<HeadlineFigure> headline(const Run& run) {
     figures.push_back(figure);
   }
   if (const auto step = view.cost("step_us")) {
-    HeadlineFigure figure{"decode step", time_text(*step), {}, modelled};
+    HeadlineFigure figure{"decode step", text(*step, sim::Unit::kMicroseconds), {}, modelled};
     QStringList details;
     const auto cost = view.document.child("cost");
     if (cost && cost->number("error_band/low_us") && cost->number("error_band/high_us")) {
       details << QStringLiteral("%1 to %2 by the model's median errors")
-                     .arg(time_text(*cost->number("error_band/low_us")),
-                          time_text(*cost->number("error_band/high_us")));
+                     .arg(text(*cost->number("error_band/low_us"), sim::Unit::kMicroseconds),
+                          text(*cost->number("error_band/high_us"), sim::Unit::kMicroseconds));
     }
     if (const auto hardware = cost ? cost->child("hardware") : std::nullopt) {
       details << QString::fromStdString(hardware->text("name"));

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "core/dropped_mass.h"
+#include "core/qt_text.h"
 #include "core/trace_lookup.h"
 #include "widgets/copy_cells.h"
 
@@ -24,10 +25,6 @@ const QString kNothing = QStringLiteral(
 constexpr std::int64_t kBuckets = 24;
 constexpr std::size_t kHeaviest = 50;
 constexpr std::size_t kMostTracks = 12;
-
-QString qs(const std::string& text) {
-  return QString::fromStdString(text);
-}
 
 QString number(double value, sim::Unit unit) {
   return qs(sim::number_text(value, unit));

@@ -10,6 +10,7 @@
 
 #include "core/budget_parts.h"
 #include "core/head_search.h"
+#include "core/qt_text.h"
 #include "kvsieve/sim/run_series.h"
 #include "widgets/copy_cells.h"
 
@@ -23,10 +24,6 @@ const QString kNoRun = QStringLiteral(
 
 /// Bars beyond that many say less than the matrix.
 constexpr std::size_t kMostBars = 256;
-
-QString qs(const std::string& text) {
-  return QString::fromStdString(text);
-}
 
 /// A label with its control behind it; the mnemonic of the label leads to the control.
 void add_labelled(QHBoxLayout& row, const QString& text, QWidget* control) {

@@ -5,15 +5,12 @@
 #include <QSignalBlocker>
 #include <algorithm>
 
+#include "core/qt_text.h"
 #include "core/run_cost.h"
 #include "widgets/table_cells.h"
 
 namespace kvsieve::gui {
 namespace {
-
-QString qs(const std::string& text) {
-  return QString::fromStdString(text);
-}
 
 QString text_of(kernels::Placement placement) {
   return qs(std::string(kernels::name_of(placement)));

@@ -7,6 +7,7 @@
 #include <QSignalBlocker>
 #include <algorithm>
 
+#include "core/qt_text.h"
 #include "core/retrieval_series.h"
 #include "widgets/table_cells.h"
 
@@ -14,10 +15,6 @@ namespace kvsieve::gui {
 namespace {
 
 const QString kScoring = QStringLiteral("Scoring tokens");
-
-QString qs(const std::string& text) {
-  return QString::fromStdString(text);
-}
 
 /// Shows a chart, or why there is none.
 template <class Chart>

@@ -8,6 +8,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "core/qt_text.h"
 #include "core/run_cost.h"
 #include "kvsieve/sim/version.h"
 #include "kvsieve/traces/output_file.h"
@@ -16,10 +17,6 @@ namespace kvsieve::gui {
 namespace {
 
 const QString kComputing = QStringLiteral("Computing the timeline");
-
-QString qs(const std::string& text) {
-  return QString::fromStdString(text);
-}
 
 QString share_text(double share) {
   return qs(sim::number_text(share, sim::Unit::kShare));

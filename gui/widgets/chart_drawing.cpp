@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/qt_text.h"
 #include "kvsieve/traces/error.h"
 #include "widgets/custom_plot.h"
 #include "widgets/theme.h"
@@ -13,10 +14,6 @@ namespace kvsieve::gui {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-QString qs(const std::string& text) {
-  return QString::fromStdString(text);
-}
 
 QString axis_name(const std::string& name, sim::Unit unit) {
   return unit == sim::Unit::kBytes ? qs(name) + QStringLiteral(" (IEC)") : qs(name);

@@ -10,6 +10,7 @@
 #include <cmath>
 
 #include "core/chart_csv.h"
+#include "core/qt_text.h"
 #include "kvsieve/sim/chart_axis.h"
 #include "widgets/theme.h"
 
@@ -21,10 +22,6 @@ constexpr double kScaleHeight = 10.0;
 constexpr double kScaleWidth = 260.0;
 constexpr double kWidestCell = 180.0;
 constexpr double kTallestCell = 56.0;
-
-QString qs(const std::string& text) {
-  return QString::fromStdString(text);
-}
 
 /// A share in a cell has no percent sign: the legend has it.
 QString cell_text(double value, sim::Unit unit) {

@@ -11,6 +11,7 @@
 #include <map>
 #include <set>
 
+#include "core/qt_text.h"
 #include "kvsieve/sim/number_text.h"
 #include "widgets/theme.h"
 
@@ -48,10 +49,6 @@ constexpr std::array<const char*, 21> kStages{"mlp",
                                               "rotate",
                                               "sampling",
                                               "engine"};
-
-QString qs(const std::string& text) {
-  return QString::fromStdString(text);
-}
 
 double contrast(const QColor& a, const QColor& b) {
   const auto colour = [](const QColor& c) {

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/qt_text.h"
 #include "kvsieve/sim/chart_axis.h"
 #include "widgets/theme.h"
 
@@ -25,10 +26,6 @@ constexpr double kLargestPanel = 180.0;
 constexpr double kDecades = 1e-5;  // of logarithmic curves, below their top
 constexpr double kZoomStep = 0.8;
 constexpr double kPanStep = 0.15;
-
-QString qs(const std::string& text) {
-  return QString::fromStdString(text);
-}
 
 QString grouped(std::int64_t value) {
   return qs(sim::grouped(value));
