@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "core/chart_csv.h"
+#include "core/qt_text.h"
 #include "widgets/custom_plot.h"
 
 namespace kvsieve::gui {
@@ -15,12 +16,6 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kNearPixels = 14.0;
-constexpr double kZoomStep = 0.8;
-constexpr double kPanStep = 0.15;
-
-QString qs(const std::string& text) {
-  return QString::fromStdString(text);
-}
 
 std::vector<const sim::Series*> pointers(const std::vector<sim::Series>& series) {
   std::vector<const sim::Series*> all;
@@ -56,7 +51,7 @@ QString series_text(const QString& head, const std::vector<const sim::Series*>& 
 }  // namespace
 
 ChartView::ChartView(QString id, QString title, Workspace& workspace)
-    : PlotView(std::move(id), std::move(title), workspace), m_plot(new QCustomPlot) {
+    : XyPlotView(std::move(id), std::move(title), workspace), m_plot(new QCustomPlot) {
   auto* layout = new QVBoxLayout(this);
   layout->setContentsMargins(0, 0, 0, 0);
   layout->addWidget(m_plot);
@@ -147,76 +142,41 @@ void ChartView::draw(QPaintDevice& device, const QSize& size) {
 }
 
 void ChartView::fit() {
-  PlotView::fit();
+  XyPlotView::fit();
   show_zoom();
 }
 
 void ChartView::resizeEvent(QResizeEvent* event) {
-  PlotView::resizeEvent(event);
+  XyPlotView::resizeEvent(event);
   arrange_legend(*m_plot, width());
 }
 
 void ChartView::changeEvent(QEvent* event) {
-  PlotView::changeEvent(event);
+  XyPlotView::changeEvent(event);
   if (event->type() == QEvent::PaletteChange || event->type() == QEvent::FontChange ||
       event->type() == QEvent::StyleChange) {
     rebuild();
   }
 }
 
-void ChartView::keyPressEvent(QKeyEvent* event) {
-  const QPointF middle = m_plot->axisRect()->center();
-  switch (event->key()) {
-    case Qt::Key_Left:
-    case Qt::Key_A:
-      return pan_by(-kPanStep, 0.0);
-    case Qt::Key_Right:
-    case Qt::Key_D:
-      return pan_by(kPanStep, 0.0);
-    case Qt::Key_Up:
-      return pan_by(0.0, kPanStep);
-    case Qt::Key_Down:
-      return pan_by(0.0, -kPanStep);
-    case Qt::Key_W:
-    case Qt::Key_Plus:
-      return zoom_by(kZoomStep, middle, true, true);
-    case Qt::Key_S:
-    case Qt::Key_Minus:
-      return zoom_by(1.0 / kZoomStep, middle, true, true);
-    case Qt::Key_0:
-      return fit();
-    case Qt::Key_Period:
-      return walk(1);
-    case Qt::Key_Comma:
-      return walk(-1);
-    case Qt::Key_Return:
-    case Qt::Key_Enter:
-    case Qt::Key_Space:
-      if (m_cursor) {
-        Q_EMIT picked(*m_cursor, event->modifiers());
-      }
-      return;
-    default:
-      PlotView::keyPressEvent(event);
+QPointF ChartView::middle() const {
+  return m_plot->axisRect()->center();
+}
+
+void ChartView::pick_walked(const QKeyEvent& event) {
+  if (m_cursor) {
+    Q_EMIT picked(*m_cursor, event.modifiers());
   }
 }
 
 bool ChartView::eventFilter(QObject* watched, QEvent* event) {
   if (watched != m_plot || !m_chart) {
-    return PlotView::eventFilter(watched, event);
+    return XyPlotView::eventFilter(watched, event);
   }
   switch (event->type()) {
-    case QEvent::Wheel: {
-      const auto* wheel = static_cast<QWheelEvent*>(event);
-      const double turns = (wheel->angleDelta().y() + wheel->angleDelta().x()) / 120.0;
-      if (wheel->modifiers() & Qt::ShiftModifier) {
-        pan_by(-turns * kPanStep, 0.0);
-      } else {
-        zoom_by(std::pow(kZoomStep, turns), wheel->position(), true,
-                !(wheel->modifiers() & Qt::ControlModifier));
-      }
+    case QEvent::Wheel:
+      wheelEvent(static_cast<QWheelEvent*>(event));
       return true;
-    }
     case QEvent::MouseButtonPress: {
       const auto* mouse = static_cast<QMouseEvent*>(event);
       setFocus(Qt::MouseFocusReason);
@@ -249,7 +209,7 @@ bool ChartView::eventFilter(QObject* watched, QEvent* event) {
       Q_EMIT hovered({});
       return false;
     default:
-      return PlotView::eventFilter(watched, event);
+      return XyPlotView::eventFilter(watched, event);
   }
 }
 

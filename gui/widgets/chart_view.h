@@ -6,16 +6,15 @@
 #include <vector>
 
 #include "widgets/chart_drawing.h"
-#include "widgets/plot_view.h"
+#include "widgets/xy_plot_view.h"
 
 class QCustomPlot;
 
 namespace kvsieve::gui {
 
-/// Wheel zooms at the cursor (Ctrl: x alone; Shift pans), a drag zooms into a box, Shift+drag and
-/// middle drag pan, double click or 0 shows everything; arrows pan, W and S zoom, comma and full
-/// stop walk the points, Enter picks. Its zoom is in the history.
-class ChartView : public PlotView {
+/// A drag zooms into a box, Shift+drag and middle drag pan, a double click shows everything. Its
+/// zoom is in the history.
+class ChartView : public XyPlotView {
   Q_OBJECT
  public:
   ChartView(QString id, QString title, Workspace& workspace);
@@ -50,18 +49,19 @@ class ChartView : public PlotView {
  protected:
   void changeEvent(QEvent* event) override;
   void resizeEvent(QResizeEvent* event) override;
-  void keyPressEvent(QKeyEvent* event) override;
   bool eventFilter(QObject* watched, QEvent* event) override;
+  [[nodiscard]] QPointF middle() const override;
+  void zoom_by(double factor, const QPointF& at, bool x, bool y) override;
+  void pan_by(double x_share, double y_share) override;
+  void walk(int direction) override;
+  void pick_walked(const QKeyEvent& event) override;
 
  private:
   void rebuild();
   void show_marker();
   void show_zoom();
   void store_zoom();
-  void zoom_by(double factor, const QPointF& at, bool x, bool y);
-  void pan_by(double x_share, double y_share);
   void point_at(const QPointF& position);
-  void walk(int direction);
   [[nodiscard]] std::optional<int> index_at(const QPointF& position) const;
   [[nodiscard]] int points() const;
   [[nodiscard]] std::optional<double> x_of(int index) const;

@@ -152,7 +152,7 @@ QString axis_title(const std::string& metric,
 }  // namespace
 
 ParetoView::ParetoView(Workspace& workspace)
-    : PlotView(QStringLiteral("sweep.pareto"), QStringLiteral("Pareto chart"), workspace) {
+    : XyPlotView(QStringLiteral("sweep.pareto"), QStringLiteral("Pareto chart"), workspace) {
   setMouseTracking(true);
   set_empty_text(QStringLiteral("Open a sweep store to see its points"));
   connect(&workspace.view(), &ViewStack::selection_changed, this, &ParetoView::read_selection);
@@ -767,26 +767,21 @@ void ParetoView::mouseDoubleClickEvent(QMouseEvent* event) {
   }
 }
 
-void ParetoView::wheelEvent(QWheelEvent* event) {
-  if (is_empty()) {
-    return;
-  }
-  // Alt turns a wheel sideways on some platforms.
-  const QPoint delta = event->angleDelta();
-  const int turned = delta.y() != 0 ? delta.y() : delta.x();
-  const Layout plan = layout();
-  if (event->modifiers() & Qt::ShiftModifier) {
-    set_axes(panned(plan.x, turned / 2.0), plan.y);
-  } else {
-    const double factor = std::pow(1.2, turned / 120.0);
-    const bool x_alone = event->modifiers() & Qt::ControlModifier;
-    set_axes(plan.x.zoomed(1.0 / factor, event->position().x()),
-             x_alone ? plan.y : plan.y.zoomed(1.0 / factor, event->position().y()));
-  }
-  event->accept();
+QPointF ParetoView::middle() const {
+  return layout().plot.center();
 }
 
-void ParetoView::walk(int by) {
+void ParetoView::zoom_by(double factor, const QPointF& at, bool x, bool y) {
+  const Layout plan = layout();
+  set_axes(x ? plan.x.zoomed(factor, at.x()) : plan.x, y ? plan.y.zoomed(factor, at.y()) : plan.y);
+}
+
+void ParetoView::pan_by(double x_share, double y_share) {
+  const Layout plan = layout();
+  set_axes(plan.x.moved(x_share), plan.y.moved(y_share));
+}
+
+void ParetoView::walk(int direction) {
   if (is_empty()) {
     return;
   }
@@ -797,9 +792,9 @@ void ParetoView::walk(int by) {
     return std::tuple(m_points[a].x, m_points[a].y, a) <
            std::tuple(m_points[b].x, m_points[b].y, b);
   });
-  auto place = std::ptrdiff_t{by > 0 ? 0 : std::ssize(order) - 1};
+  auto place = std::ptrdiff_t{direction > 0 ? 0 : std::ssize(order) - 1};
   if (m_cursor) {
-    place = std::find(order.begin(), order.end(), *m_cursor) - order.begin() + by;
+    place = std::find(order.begin(), order.end(), *m_cursor) - order.begin() + direction;
   }
   place = std::clamp(place, std::ptrdiff_t{0}, std::ssize(order) - 1);
   const std::size_t index = order[static_cast<std::size_t>(place)];
@@ -810,59 +805,16 @@ void ParetoView::walk(int by) {
           QPointF(plan.x.pixel(m_points[index].x), plan.y.pixel(m_points[index].y)).toPoint()));
 }
 
-void ParetoView::keyPressEvent(QKeyEvent* event) {
-  if (is_empty()) {
-    PlotView::keyPressEvent(event);
+void ParetoView::pick_walked(const QKeyEvent& event) {
+  if (!m_cursor) {
     return;
   }
-  const Layout plan = layout();
-  const QPointF middle = plan.plot.center();
-  const double step = 0.1 * plan.plot.width();
-  const bool control = event->modifiers() & Qt::ControlModifier;
-  switch (event->key()) {
-    case Qt::Key_Left:
-    case Qt::Key_A:
-      set_axes(panned(plan.x, step), plan.y);
-      break;
-    case Qt::Key_Right:
-    case Qt::Key_D:
-      set_axes(panned(plan.x, -step), plan.y);
-      break;
-    case Qt::Key_Up:
-      set_axes(plan.x, panned(plan.y, step));
-      break;
-    case Qt::Key_Down:
-      set_axes(plan.x, panned(plan.y, -step));
-      break;
-    case Qt::Key_W:
-    case Qt::Key_S: {
-      const double factor = event->key() == Qt::Key_W ? 1.25 : 0.8;
-      set_axes(plan.x.zoomed(1.0 / factor, middle.x()), plan.y.zoomed(1.0 / factor, middle.y()));
-      break;
-    }
-    case Qt::Key_0:
-      fit();
-      break;
-    case Qt::Key_Comma:
-      walk(-1);
-      break;
-    case Qt::Key_Period:
-      walk(1);
-      break;
-    case Qt::Key_Return:
-    case Qt::Key_Enter:
-    case Qt::Key_Space:
-      if (!m_cursor) {
-        return;
-      }
-      if (control && event->key() != Qt::Key_Space) {
-        Q_EMIT opened(m_points[*m_cursor].row);
-      } else {
-        pick({m_arrangement->table->number(m_points[*m_cursor].row)}, false, control);
-      }
-      break;
-    default:
-      PlotView::keyPressEvent(event);
+  const std::uint32_t row = m_points[*m_cursor].row;
+  const bool control = event.modifiers() & Qt::ControlModifier;
+  if (control && event.key() != Qt::Key_Space) {
+    Q_EMIT opened(row);
+  } else {
+    pick({m_arrangement->table->number(row)}, false, control);
   }
 }
 
@@ -880,14 +832,14 @@ void ParetoView::set_axes(const AxisScale& x, const AxisScale& y) {
 
 void ParetoView::leaveEvent(QEvent* event) {
   point_at(std::nullopt, {});
-  PlotView::leaveEvent(event);
+  XyPlotView::leaveEvent(event);
 }
 
 void ParetoView::changeEvent(QEvent* event) {
   if (event->type() == QEvent::PaletteChange || event->type() == QEvent::FontChange) {
     forget_layer();
   }
-  PlotView::changeEvent(event);
+  XyPlotView::changeEvent(event);
 }
 
 sim::Table ParetoView::table() const {

@@ -12,7 +12,7 @@
 #include "core/axis_scale.h"
 #include "core/sweep_arrangement.h"
 #include "core/sweep_categories.h"
-#include "widgets/plot_view.h"
+#include "widgets/xy_plot_view.h"
 
 namespace kvsieve::gui {
 
@@ -28,11 +28,10 @@ struct ParetoLook {
   bool operator==(const ParetoLook&) const = default;
 };
 
-/// A drag selects the points in a box (Ctrl adds), a click the nearest one, a double click opens
-/// it; wheel zooms at the cursor (Ctrl: x alone; Shift pans), Alt+drag zooms into a box, Shift+drag
-/// and middle drag pan; arrows pan, W and S zoom, comma and full stop walk the points, Enter picks,
-/// Ctrl+Enter opens. Selected points are those of the workspace's selection.
-class ParetoView : public PlotView {
+/// A drag selects the points in a box (Ctrl adds), a click the nearest one, a double click or
+/// Ctrl+Enter opens it; Alt+drag zooms into a box, Shift+drag and middle drag pan. Selected points
+/// are those of the workspace's selection.
+class ParetoView : public XyPlotView {
   Q_OBJECT
  public:
   explicit ParetoView(Workspace& workspace);
@@ -60,10 +59,13 @@ class ParetoView : public PlotView {
   void mouseMoveEvent(QMouseEvent* event) override;
   void mouseReleaseEvent(QMouseEvent* event) override;
   void mouseDoubleClickEvent(QMouseEvent* event) override;
-  void wheelEvent(QWheelEvent* event) override;
-  void keyPressEvent(QKeyEvent* event) override;
   void leaveEvent(QEvent* event) override;
   void changeEvent(QEvent* event) override;
+  [[nodiscard]] QPointF middle() const override;
+  void zoom_by(double factor, const QPointF& at, bool x, bool y) override;
+  void pan_by(double x_share, double y_share) override;
+  void walk(int direction) override;
+  void pick_walked(const QKeyEvent& event) override;
   [[nodiscard]] QSize sizeHint() const override { return {520, 420}; }
   [[nodiscard]] QSize minimumSizeHint() const override { return {320, 240}; }
 
@@ -103,7 +105,6 @@ class ParetoView : public PlotView {
   [[nodiscard]] QString text_of(const Point& point) const;
   void point_at(std::optional<std::size_t> index, const QPoint& global);
   void pick(std::vector<std::int64_t> numbers, bool add, bool toggle);
-  void walk(int by);
   void set_axes(const AxisScale& x, const AxisScale& y);
 
   std::shared_ptr<const SweepArrangement> m_arrangement;

@@ -8,19 +8,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/qt_text.h"
 #include "widgets/theme.h"
 
 namespace kvsieve::gui {
 namespace {
 
 constexpr double kNearPixels = 14.0;
-constexpr double kZoomStep = 0.8;
-constexpr double kPanStep = 0.15;
 constexpr double kCell = 3.0;
-
-QString qs(const std::string& text) {
-  return QString::fromStdString(text);
-}
 
 QString axis_label(const PointChart::Axis& axis) {
   switch (axis.unit) {
@@ -56,7 +51,7 @@ QRectF inside_of(const PointView::Axes& axes) {
 }  // namespace
 
 PointView::PointView(QString id, QString title, Workspace& workspace)
-    : PlotView(std::move(id), std::move(title), workspace), m_band(QRubberBand::Rectangle, this) {
+    : XyPlotView(std::move(id), std::move(title), workspace), m_band(QRubberBand::Rectangle, this) {
   setMouseTracking(true);
   setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Expanding);
   connect(&workspace.view(), &ViewStack::zoom_changed, this, qOverload<>(&QWidget::update));
@@ -125,7 +120,7 @@ void PointView::draw(QPaintDevice& device, const QSize& size) {
 }
 
 void PointView::fit() {
-  PlotView::fit();
+  XyPlotView::fit();
   update();
 }
 
@@ -149,7 +144,7 @@ bool PointView::event(QEvent* event) {
     default:
       break;
   }
-  return PlotView::event(event);
+  return XyPlotView::event(event);
 }
 
 void PointView::paintEvent(QPaintEvent* /*event*/) {
@@ -453,58 +448,14 @@ void PointView::walk(int direction) {
   Q_EMIT hovered(text_of(*m_chart, *m_cursor).replace('\n', QStringLiteral(" · ")));
 }
 
-void PointView::keyPressEvent(QKeyEvent* event) {
-  if (!m_chart) {
-    return PlotView::keyPressEvent(event);
-  }
-  const QPointF middle = inside_of(axes(size())).center();
-  switch (event->key()) {
-    case Qt::Key_Left:
-    case Qt::Key_A:
-      return pan_by(-kPanStep, 0.0);
-    case Qt::Key_Right:
-    case Qt::Key_D:
-      return pan_by(kPanStep, 0.0);
-    case Qt::Key_Up:
-      return pan_by(0.0, kPanStep);
-    case Qt::Key_Down:
-      return pan_by(0.0, -kPanStep);
-    case Qt::Key_W:
-    case Qt::Key_Plus:
-      return zoom_by(kZoomStep, middle, true, true);
-    case Qt::Key_S:
-    case Qt::Key_Minus:
-      return zoom_by(1.0 / kZoomStep, middle, true, true);
-    case Qt::Key_0:
-      return fit();
-    case Qt::Key_Period:
-      return walk(1);
-    case Qt::Key_Comma:
-      return walk(-1);
-    case Qt::Key_Return:
-    case Qt::Key_Enter:
-    case Qt::Key_Space:
-      if (m_cursor) {
-        Q_EMIT picked(*m_cursor);
-      }
-      return;
-    default:
-      PlotView::keyPressEvent(event);
-  }
+QPointF PointView::middle() const {
+  return inside_of(axes(size())).center();
 }
 
-void PointView::wheelEvent(QWheelEvent* event) {
-  if (!m_chart) {
-    return;
+void PointView::pick_walked(const QKeyEvent& /*event*/) {
+  if (m_cursor) {
+    Q_EMIT picked(*m_cursor);
   }
-  const double turns = (event->angleDelta().y() + event->angleDelta().x()) / 120.0;
-  if (event->modifiers() & Qt::ShiftModifier) {
-    pan_by(-turns * kPanStep, 0.0);
-  } else {
-    zoom_by(std::pow(kZoomStep, turns), event->position(), true,
-            !(event->modifiers() & Qt::ControlModifier));
-  }
-  event->accept();
 }
 
 void PointView::mousePressEvent(QMouseEvent* event) {

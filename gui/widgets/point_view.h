@@ -6,14 +6,14 @@
 #include <optional>
 
 #include "core/point_chart.h"
-#include "widgets/plot_view.h"
+#include "widgets/xy_plot_view.h"
 
 class QPainter;
 
 namespace kvsieve::gui {
 
-/// Zooms, pans and walks as ChartView does: the walk visits marks and kept points.
-class PointView : public PlotView {
+/// The walk visits marks and kept points. A drag zooms into a box, Shift+drag pans.
+class PointView : public XyPlotView {
   Q_OBJECT
  public:
   PointView(QString id, QString title, Workspace& workspace);
@@ -48,13 +48,16 @@ class PointView : public PlotView {
  protected:
   bool event(QEvent* event) override;
   void paintEvent(QPaintEvent* event) override;
-  void keyPressEvent(QKeyEvent* event) override;
-  void wheelEvent(QWheelEvent* event) override;
   void mousePressEvent(QMouseEvent* event) override;
   void mouseMoveEvent(QMouseEvent* event) override;
   void mouseReleaseEvent(QMouseEvent* event) override;
   void mouseDoubleClickEvent(QMouseEvent* event) override;
   void leaveEvent(QEvent* event) override;
+  [[nodiscard]] QPointF middle() const override;
+  void zoom_by(double factor, const QPointF& at, bool x, bool y) override;
+  void pan_by(double x_share, double y_share) override;
+  void walk(int direction) override;
+  void pick_walked(const QKeyEvent& event) override;
 
  private:
   void paint(QPainter& painter, const QSize& size) const;
@@ -68,10 +71,7 @@ class PointView : public PlotView {
   [[nodiscard]] int tick_count(double length, bool wide) const;
 
   void store(const Axes& axes);
-  void zoom_by(double factor, const QPointF& at, bool x, bool y);
-  void pan_by(double x_share, double y_share);
   void point_at(const QPointF& position);
-  void walk(int direction);
   [[nodiscard]] std::vector<PointRef> stops() const;
 
   std::optional<PointChart> m_chart;
