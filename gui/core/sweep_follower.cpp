@@ -72,7 +72,11 @@ void SweepFollower::look() {
         QElapsedTimer time;
         time.start();
         for (Read& read : *reads) {
-          read.now = SweepTable::refreshed(read.before, control);
+          try {
+            read.now = SweepTable::refreshed(read.before, control);
+          } catch (const std::exception&) {
+            // A store that is just being replaced, or broken: what was read stays until it changes.
+          }
         }
         return [this, reads, ms = time.elapsed()] {
           m_next_read_ms = m_clock.elapsed() + kPauses * ms;
@@ -81,7 +85,6 @@ void SweepFollower::look() {
           }
         };
       },
-      // A store that is just being replaced, or gone: what was read stays.
       [](const Failure&) {});
 }
 

@@ -220,14 +220,17 @@ void WhatIf::set_looks_ahead(bool looks_ahead) {
 }
 
 void WhatIf::take_trace() {
+  // Its run would take the place of what was opened.
   m_workspace.jobs().cancel(kComputing);
-  m_workspace.jobs().cancel(kLookingAhead);
-  m_memory = std::make_shared<Memory>();
-  m_trace = m_workspace.trace();
-  m_own_run.reset();
-  m_replay_ms = 0.0;
-  Q_EMIT curve_changed();
-  if (m_trace && !m_workspace.run()) {
+  if (!m_trace || m_trace != m_workspace.trace()) {
+    m_workspace.jobs().cancel(kLookingAhead);
+    m_memory = std::make_shared<Memory>();
+    m_trace = m_workspace.trace();
+    m_own_run.reset();
+    m_replay_ms = 0.0;
+    Q_EMIT curve_changed();
+  }
+  if (m_trace && (!m_workspace.run() || !m_workspace.run()->is_whole())) {
     compute();
   }
 }
@@ -247,8 +250,11 @@ void WhatIf::compute() {
     Q_EMIT changed_in_vain(current_failure());
     return;
   }
-  const auto make_run = [live, trace = m_trace, name = label_of(m_options)](const auto& result) {
-    return std::make_shared<const Run>(live->document(*trace, result), name);
+  const auto make_run = [live, trace = m_trace, name = label_of(m_options)](
+                            const auto& result, Run::Extent extent = Run::Extent::kWhole) {
+    const QString suffix = extent == Run::Extent::kWhole ? QString() : QStringLiteral(" (part)");
+    return std::make_shared<const Run>(live->document(*trace, result), name + suffix, QString(),
+                                       extent);
   };
   // Budgets and masses need a third of the time that losses through W_O do.
   const bool masses_first = m_replay_ms > kNoticeableMs && m_replay_ms < kLookAheadLimitMs;
@@ -266,17 +272,17 @@ void WhatIf::compute() {
         if (masses_first && options.losses == sim::Losses::kProjected) {
           sim::EvictionOptions quick = options;
           quick.losses = sim::Losses::kMass;
-          const auto part =
-              make_run(sim::replay_eviction(*trace, {plan, 1}, quick, progress).front());
-          control.deliver([this, part] { show(part, false); });
+          const auto part = make_run(
+              sim::replay_eviction(*trace, {plan, 1}, quick, progress).front(), Run::Extent::kPart);
+          control.deliver([this, part] { show(part); });
         }
         auto last = std::chrono::steady_clock::now();
         options.partial = [&](std::span<const sim::EvictionResult> parts) {
           const auto now = std::chrono::steady_clock::now();
           if (now - last >= kPartialEvery) {
             last = now;
-            const auto part = make_run(parts.front());
-            control.deliver([this, part] { show(part, false); });
+            const auto part = make_run(parts.front(), Run::Extent::kPart);
+            control.deliver([this, part] { show(part); });
           }
         };
         auto results = sim::replay_eviction(*trace, {plan, 1}, options, progress);
@@ -292,7 +298,7 @@ void WhatIf::compute() {
       if (!remembered) {
         m_replay_ms = took_ms;
       }
-      show(run, true);
+      show(run);
     };
   };
   jobs.start(kComputing, work, [this](const Failure& failure) { Q_EMIT changed_in_vain(failure); });
@@ -346,9 +352,9 @@ void WhatIf::look_ahead() {
   m_workspace.jobs().start(kLookingAhead, work, [](const Failure&) {});
 }
 
-void WhatIf::show(const std::shared_ptr<const Run>& run, bool complete) {
+void WhatIf::show(const std::shared_ptr<const Run>& run) {
   m_workspace.show_run(run);
-  if (complete) {
+  if (run->is_whole()) {
     m_own_run = run;
     m_last_latency_ms = static_cast<double>(now_ns() - m_changed_ns) / 1e6;
     Q_EMIT computed();

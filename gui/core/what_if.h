@@ -75,13 +75,13 @@ class WhatIf : public QObject {
   void take_trace();
   void compute();
   void look_ahead();
-  void show(const std::shared_ptr<const Run>& run, bool complete);
+  void show(const std::shared_ptr<const Run>& run);
 
   Workspace& m_workspace;
   std::shared_ptr<const traces::Trace> m_trace;
   RunOptions m_options;
   std::shared_ptr<Memory> m_memory;
-  std::shared_ptr<const Run> m_own_run;  ///< the last complete one of these options
+  std::shared_ptr<const Run> m_own_run;  ///< the last whole one of these options
   bool m_looks_ahead = true;
   double m_replay_ms = 0.0;
   qint64 m_changed_ns = 0;

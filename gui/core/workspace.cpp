@@ -46,7 +46,11 @@ void Workspace::open(const QStringList& paths) {
 }
 
 void Workspace::add(const QStringList& paths) {
-  start_opening(paths, After::kAdd);
+  if (m_jobs.is_running(kOpening)) {
+    start_opening(m_opening + paths, m_opening_after);
+  } else {
+    start_opening(paths, After::kAdd);
+  }
 }
 
 void Workspace::reload() {
@@ -87,11 +91,25 @@ void Workspace::show_sweeps(std::shared_ptr<const SweepTable> sweep,
   Q_EMIT sweep_changed();
 }
 
+void Workspace::swap_compared() {
+  if (m_run && m_baseline) {
+    if (m_run->is_whole()) {
+      std::swap(m_run, m_baseline);
+      Q_EMIT baseline_changed();
+      Q_EMIT run_changed();
+    }
+  } else if (m_sweep && m_baseline_sweep) {
+    show_sweeps(m_baseline_sweep, m_sweep);
+  }
+}
+
 void Workspace::start_opening(const QStringList& paths, After after) {
   struct Outcome {
     std::vector<OpenedFile> files;
     std::vector<std::pair<QString, Failure>> failures;
   };
+  m_opening = paths;
+  m_opening_after = after;
   m_jobs.start(kOpening, [this, paths, after](const JobControl& control) {
     auto outcome = std::make_shared<Outcome>();
     for (qsizetype i = 0; i < paths.size(); ++i) {
@@ -123,6 +141,8 @@ void Workspace::start_opening(const QStringList& paths, After after) {
 }
 
 void Workspace::take(std::vector<OpenedFile> files, After after) {
+  const auto runs = std::count_if(files.begin(), files.end(),
+                                  [](const OpenedFile& file) { return file.run != nullptr; });
   if (after == After::kReplace) {
     m_files = std::move(files);
   } else {
@@ -140,13 +160,21 @@ void Workspace::take(std::vector<OpenedFile> files, After after) {
     }
   }
   watch_files();
-  show_files();
-}
-
-void Workspace::show_files() {
-  std::tie(m_run, m_baseline) = last_two(m_files, &OpenedFile::run);
+  auto trace = last_two(m_files, &OpenedFile::trace).first;
+  auto [run, baseline] = last_two(m_files, &OpenedFile::run);
+  if (after == After::kAdd && trace == m_trace) {
+    // What is shown may have been computed here, and be in no file.
+    if (runs == 0) {
+      run = m_run;
+      baseline = m_baseline;
+    } else if (runs == 1 && m_run && m_run->is_whole() && m_run->path() != run->path()) {
+      baseline = m_run;
+    }
+  }
+  m_trace = std::move(trace);
+  m_run = std::move(run);
+  m_baseline = std::move(baseline);
   std::tie(m_sweep, m_baseline_sweep) = last_two(m_files, &OpenedFile::sweep);
-  m_trace = last_two(m_files, &OpenedFile::trace).first;
   m_timeline = last_two(m_files, &OpenedFile::timeline).first;
   Q_EMIT files_changed();
   Q_EMIT baseline_changed();

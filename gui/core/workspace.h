@@ -27,8 +27,8 @@ class Workspace : public QObject {
   /// is what the last is compared with. A file that fails is reported by open_failed; the others
   /// are shown.
   void open(const QStringList& paths);
-  /// Opens files beside those that are open: a run or store becomes the one that is shown, and the
-  /// one shown before the one that it is compared with.
+  /// Opens files beside those that are open, and those that are being opened: a run or store
+  /// becomes the one that is shown, and the one shown before the one that it is compared with.
   void add(const QStringList& paths);
   /// Reads the open files again and keeps the view.
   void reload();
@@ -54,6 +54,9 @@ class Workspace : public QObject {
   /// Which of the open stores is shown, and what it is compared with; either may be null.
   void show_sweeps(std::shared_ptr<const SweepTable> sweep,
                    std::shared_ptr<const SweepTable> baseline);
+  /// Exchanges the shown run with the one that it is compared with; the stores where only stores
+  /// are compared. Nothing happens to a part of a run.
+  void swap_compared();
 
  Q_SIGNALS:
   void files_changed();
@@ -71,7 +74,6 @@ class Workspace : public QObject {
   enum class After { kReplace, kAdd, kReload };
   void start_opening(const QStringList& paths, After after);
   void take(std::vector<OpenedFile> files, After after);
-  void show_files();
   void watch_files();
   void take_grown(const std::shared_ptr<const SweepTable>& before,
                   const std::shared_ptr<const SweepTable>& now);
@@ -82,6 +84,8 @@ class Workspace : public QObject {
   QTimer m_reload_timer;
   SweepFollower m_follower;
   bool m_reloads = true;
+  QStringList m_opening;  ///< what the job opens, and in which way
+  After m_opening_after = After::kReplace;
   std::vector<OpenedFile> m_files;
   std::shared_ptr<const traces::Trace> m_trace;
   std::shared_ptr<const Run> m_run;

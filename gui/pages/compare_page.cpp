@@ -177,7 +177,7 @@ QWidget* ComparePage::make_head() {
   row->addWidget(m_baseline, 1);
   row->addWidget(m_swap);
   row->addWidget(m_shown, 1);
-  connect(m_swap, &QPushButton::clicked, this, &ComparePage::swap);
+  connect(m_swap, &QPushButton::clicked, &workspace(), &Workspace::swap_compared);
   connect(m_baseline, &QComboBox::activated, this, &ComparePage::choose_baseline);
   return head;
 }
@@ -270,17 +270,6 @@ QWidget* ComparePage::make_sweep_part() {
 bool ComparePage::compares_sweeps() const {
   const bool runs = workspace().run() && workspace().baseline();
   return !runs && workspace().sweep() && workspace().baseline_sweep();
-}
-
-void ComparePage::swap() {
-  if (compares_sweeps()) {
-    workspace().show_sweeps(workspace().baseline_sweep(), workspace().sweep());
-  } else if (workspace().run() && workspace().baseline()) {
-    const std::shared_ptr<const Run> run = workspace().run();
-    const std::shared_ptr<const Run> baseline = workspace().baseline();
-    workspace().set_baseline(run);
-    workspace().show_run(baseline);
-  }
 }
 
 void ComparePage::fill_baselines() {

@@ -24,7 +24,6 @@ class ComparePage : public Page {
 
  public Q_SLOTS:
   /// The baseline becomes what is shown, and the other way round.
-  void swap();
 
  private:
   [[nodiscard]] QWidget* make_head();

@@ -121,6 +121,10 @@ void OverviewPage::show_run() {
     ++at;
   }
   QStringList warnings;
+  if (!run->is_whole()) {
+    warnings << "Only a part: these are the layers replayed so far. If the replay was cancelled, "
+                "change an option to start it again.";
+  }
   for (const std::string& warning : view.warnings) {
     warnings << "Warning: " + QString::fromStdString(warning);
   }

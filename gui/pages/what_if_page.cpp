@@ -4,19 +4,15 @@
 #include <QClipboard>
 #include <QDir>
 #include <QHBoxLayout>
-#include <QPushButton>
 #include <algorithm>
 
+#include "core/qt_text.h"
 #include "kvsieve/sim/eviction_method.h"
 #include "kvsieve/sim/hardware_profile.h"
 #include "kvsieve/sim/retrieval_replay.h"
 
 namespace kvsieve::gui {
 namespace {
-
-QString qs(const std::string& text) {
-  return QString::fromStdString(text);
-}
 
 QStringList methods() {
   QStringList names;
@@ -50,6 +46,7 @@ WhatIfPage::WhatIfPage(Workspace& workspace, WhatIf& what_if)
       m_failure(new QLabel),
       m_latency(new QLabel),
       m_command(new QLineEdit),
+      m_from_here(new QPushButton("Compare &from here")),
       m_curve(new ChartView("what-if.curve", "Loss over the budget", workspace)),
       m_measure(new QComboBox) {
   m_hint->setWordWrap(true);
@@ -108,12 +105,11 @@ WhatIfPage::WhatIfPage(Workspace& workspace, WhatIf& what_if)
   connect(copy, &QPushButton::clicked, this, &WhatIfPage::copy_command);
   column().addWidget(m_command);
   row->addWidget(copy);
-  auto* baseline = new QPushButton("Compare &from here");
-  baseline->setToolTip("The shown run becomes the one that later ones are compared with");
-  baseline->setObjectName("what-if.baseline");
-  connect(baseline, &QPushButton::clicked, this,
+  m_from_here->setToolTip("The shown run becomes the one that later ones are compared with");
+  m_from_here->setObjectName("what-if.baseline");
+  connect(m_from_here, &QPushButton::clicked, this,
           [this] { this->workspace().set_baseline(this->workspace().run()); });
-  row->addWidget(baseline);
+  row->addWidget(m_from_here);
   row->addStretch();
   column().addLayout(row);
   column().addWidget(m_failure);
@@ -298,6 +294,7 @@ void WhatIfPage::show_hint() {
   m_hint->setText(live ? "The shown run is a file's. Change an option to see the trace's own."
                        : "Open a trace (Ctrl+O): its live run follows these options.");
   m_hint->setVisible(!live || (run && !run->path().isEmpty()));
+  m_from_here->setEnabled(run && run->is_whole());
 }
 
 void WhatIfPage::show_curve() {

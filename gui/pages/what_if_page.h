@@ -6,6 +6,7 @@
 #include <QFormLayout>
 #include <QLabel>
 #include <QLineEdit>
+#include <QPushButton>
 #include <QSlider>
 #include <map>
 
@@ -50,6 +51,7 @@ class WhatIfPage : public Page {
   QLabel* m_failure;
   QLabel* m_latency;
   QLineEdit* m_command;
+  QPushButton* m_from_here;
   ChartView* m_curve;
   QComboBox* m_measure;
   bool m_showing = false;

@@ -340,10 +340,11 @@ void MainWindow::show_breadcrumb() {
   action("forward")->setEnabled(view.can_go_forward());
   action("undo")->setEnabled(view.can_go_back());
   action("redo")->setEnabled(view.can_go_forward());
-  const bool has_run = run != nullptr;
-  for (const char* id :
-       {"run.save", "report.html", "report.markdown", "head.next", "head.previous"}) {
-    action(id)->setEnabled(has_run);
+  for (const char* id : {"head.next", "head.previous"}) {
+    action(id)->setEnabled(run != nullptr);
+  }
+  for (const char* id : {"run.save", "report.html", "report.markdown"}) {
+    action(id)->setEnabled(run && run->is_whole());
   }
   action("command.copy")->setEnabled(m_what_if.is_live());
 }

@@ -174,14 +174,8 @@ void MainWindow::make_go_menu() {
   add_action(menu, "head.previous", "&Previous head", {QKeySequence("[")},
              [this] { walk_heads(-1); });
   add_action(menu, "head.next", "&Next head", {QKeySequence("]")}, [this] { walk_heads(1); });
-  add_action(menu, "swap", "&Swap the compared runs", {QKeySequence("Ctrl+Shift+X")}, [this] {
-    const auto shown = m_workspace.run();
-    const auto baseline = m_workspace.baseline();
-    if (baseline) {
-      m_workspace.set_baseline(shown);
-      m_workspace.show_run(baseline);
-    }
-  });
+  add_action(menu, "swap", "&Swap the compared runs", {QKeySequence("Ctrl+Shift+X")},
+             [this] { m_workspace.swap_compared(); });
 }
 
 void MainWindow::make_help_menu() {

@@ -207,7 +207,7 @@ void ComparePageTest::c28_two_sweeps_are_matched_by_their_points() {
   QTest::mouseClick(points->viewport(), Qt::LeftButton, {},
                     points->visualItemRect(points->item(2, 0)).center());
   QCOMPARE(shown.workspace.view().selection().points.size(), std::size_t{1});
-  shown.page.swap();
+  shown.workspace.swap_compared();
   shown.settle();
   QCOMPARE(shown.workspace.sweep()->name(), QString("old.db"));
   QVERIFY(shown.find<QLabel>("compare.summary")->text().startsWith("30 points are in both, 40"));

@@ -136,6 +136,7 @@ class SweepPageTest : public QObject {
   void the_chart_zooms_pans_and_fits();
   void the_keyboard_walks_picks_and_opens_points();
   void a_store_that_another_process_writes_is_followed_and_the_selection_stays();
+  void a_store_that_breaks_keeps_no_other_from_being_followed();
   void rows_every_few_milliseconds_keep_nobody_waiting();
   void a_hundred_thousand_points();
 };
@@ -576,6 +577,31 @@ void SweepPageTest::a_store_that_another_process_writes_is_followed_and_the_sele
   QCOMPARE(shown.find<QLabel>("sweep.live")->text(), QString());
   QVERIFY(shown.workspace.files().front().facts.front().value.startsWith(
       QString::fromStdString(sim::grouped(all))));
+}
+
+void SweepPageTest::a_store_that_breaks_keeps_no_other_from_being_followed() {
+  const QTemporaryDir folder;
+  const QString broken = folder.filePath("broken.db");
+  const QString live = folder.filePath("live.db");
+  constexpr std::int64_t kPoints = 40;
+  tests::write_store(broken, 0, 10, kPoints);
+  tests::write_store(live, 0, 10, kPoints);
+  Workspace workspace;
+  QSignalSpy finished(&workspace, &Workspace::open_finished);
+  workspace.open({broken, live});
+  QVERIFY(finished.wait(kPatienceMs));
+  QFile damage(broken);
+  QVERIFY(damage.open(QIODevice::ReadWrite));
+  damage.write(QByteArray(4096, 'x'));
+  damage.close();
+  sim::SweepStore rows(live.toStdString(), sim::SweepStore::Mode::kResume,
+                       tests::sweep_identity(kPoints));
+  for (std::int64_t number = 10; number < 20; ++number) {
+    const sim::SweepRow row = tests::sweep_row(number);
+    rows.add({&row, 1});
+  }
+  QTRY_COMPARE_WITH_TIMEOUT(workspace.sweep()->rows(), std::size_t{20}, kPatienceMs);
+  QCOMPARE(workspace.baseline_sweep()->rows(), std::size_t{10});
 }
 
 void SweepPageTest::rows_every_few_milliseconds_keep_nobody_waiting() {

@@ -3,10 +3,12 @@
 #include "core/what_if.h"
 
 #include <QSignalSpy>
+#include <QTemporaryDir>
 #include <QtTest>
 #include <set>
 
 #include "kvsieve/sim/run_document.h"
+#include "kvsieve/traces/synth.h"
 
 namespace kvsieve::gui {
 namespace {
@@ -27,6 +29,8 @@ class WhatIfTest : public QObject {
   void another_method_drops_options_that_it_has_not();
   void an_impossible_option_is_refused_and_the_shown_run_stays();
   void a_long_replay_is_shown_bit_by_bit();
+  void a_cancelled_replay_leaves_a_part_that_says_so();
+  void a_file_opened_beside_keeps_what_was_computed_ahead();
   void c59_the_command_line_computes_the_same();
   void a_second_trace_starts_afresh();
 
@@ -159,6 +163,41 @@ void WhatIfTest::a_long_replay_is_shown_bit_by_bit() {
   };
   static_cast<void>(sim::replay_eviction(trace, {&plan, 1}, options));
   QCOMPARE(layers, (std::vector<std::size_t>{1, 2, 3, 4, 5, 6, 7}));
+}
+
+void WhatIfTest::a_cancelled_replay_leaves_a_part_that_says_so() {
+  const QTemporaryDir folder;
+  const QString path = folder.filePath("long.kvtrace");
+  traces::synthesize(path.toStdString(), {.layers = 24, .prompt_tokens = 4096, .with_out = false});
+  m_workspace->open({path});
+  QTRY_VERIFY_WITH_TIMEOUT(m_workspace->run(), kPatienceMs);
+  QVERIFY(!m_workspace->run()->is_whole());
+  m_workspace->jobs().cancel_all();
+  QVERIFY(m_workspace->run()->view().layers.size() < 24);
+  QVERIFY(m_workspace->run()->name().endsWith("(part)"));
+  QCOMPARE(m_computed->size(), qsizetype{0});
+  // Asked again for the same, it is computed to its end.
+  m_what_if->set_looks_ahead(false);
+  m_what_if->set_all(m_what_if->options());
+  QTRY_VERIFY_WITH_TIMEOUT(m_computed->size() > 0, kPatienceMs);
+  QVERIFY(m_workspace->run()->is_whole());
+  QCOMPARE(m_workspace->run()->view().layers.size(), std::size_t{24});
+}
+
+void WhatIfTest::a_file_opened_beside_keeps_what_was_computed_ahead() {
+  open_sample();
+  const std::size_t stops = m_what_if->budget_curve().size();
+  QVERIFY(stops > 1);
+  const std::shared_ptr<const Run> own = m_workspace->run();
+  const QTemporaryDir folder;
+  const QString path = folder.filePath("a.kvrun");
+  sim::write_run(path.toStdString(), own->document(), false);
+  QSignalSpy finished(m_workspace.get(), &Workspace::open_finished);
+  m_workspace->add({path});
+  QVERIFY(finished.wait(kPatienceMs));
+  QCOMPARE(m_workspace->run()->name(), QString("a.kvrun"));
+  QCOMPARE(m_workspace->baseline(), own);
+  QCOMPARE(m_what_if->budget_curve().size(), stops);
 }
 
 void WhatIfTest::c59_the_command_line_computes_the_same() {

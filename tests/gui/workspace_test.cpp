@@ -8,6 +8,7 @@
 #include <QtTest>
 
 #include "kvsieve/sim/run_document.h"
+#include "kvsieve/traces/synth.h"
 
 namespace kvsieve::gui {
 namespace {
@@ -25,6 +26,15 @@ void write_sample_run(const QString& path, const char* budget) {
   sim::write_run(path.toStdString(), sim::run_document(trace, results.front()), true);
 }
 
+std::shared_ptr<const Run> computed_run(const char* name, Run::Extent extent) {
+  const traces::Trace trace = traces::Trace::open(kSample.toStdString());
+  const sim::EvictionPlan plan{*sim::find_eviction_preset("ada-snapkv"), sim::Budget::parse("20%")};
+  const auto results =
+      sim::replay_eviction(trace, {&plan, 1}, {.layers = {0}, .losses = sim::Losses::kMass});
+  return std::make_shared<const Run>(sim::run_document(trace, results.front()), name, QString(),
+                                     extent);
+}
+
 class WorkspaceTest : public QObject {
   Q_OBJECT
 
@@ -33,6 +43,9 @@ class WorkspaceTest : public QObject {
   void the_last_of_two_runs_is_shown_and_the_first_is_its_baseline();
   void a_second_file_leaves_nothing_of_the_first();
   void a_broken_file_leaves_what_is_open();
+  void files_opened_beside_while_others_are_being_opened_are_all_shown();
+  void what_was_computed_here_stays_when_a_file_is_opened_beside();
+  void a_part_of_a_run_is_never_compared_with();
   void c10_a_file_that_changes_is_read_again_and_the_view_stays();
   void a_job_started_again_delivers_once();
   void a_cancelled_job_delivers_nothing();
@@ -102,6 +115,78 @@ void WorkspaceTest::a_broken_file_leaves_what_is_open() {
   const auto failure = failed.front().at(1).value<Failure>();
   QVERIFY2(failure.what.contains("broken.kvrun"), qPrintable(failure.what));
   QVERIFY(workspace.trace());
+}
+
+void WorkspaceTest::files_opened_beside_while_others_are_being_opened_are_all_shown() {
+  const QTemporaryDir folder;
+  write_sample_run(folder.filePath("a.kvrun"), "20%");
+  write_sample_run(folder.filePath("b.kvrun"), "10%");
+  Workspace workspace;
+  QSignalSpy finished(&workspace, &Workspace::open_finished);
+  workspace.open({kSample});
+  workspace.add({folder.filePath("a.kvrun")});
+  workspace.add({folder.filePath("b.kvrun")});
+  QVERIFY(finished.wait(kPatienceMs));
+  QCOMPARE(workspace.files().size(), std::size_t{3});
+  QVERIFY(workspace.trace());
+  QCOMPARE(workspace.run()->name(), QString("b.kvrun"));
+  QCOMPARE(workspace.baseline()->name(), QString("a.kvrun"));
+}
+
+void WorkspaceTest::what_was_computed_here_stays_when_a_file_is_opened_beside() {
+  const QTemporaryDir folder;
+  write_sample_run(folder.filePath("file.kvrun"), "20%");
+  traces::synthesize(folder.filePath("other.kvtrace").toStdString(),
+                     {.layers = 1, .prompt_tokens = 256, .decode_tokens = 2});
+  Workspace workspace;
+  QSignalSpy finished(&workspace, &Workspace::open_finished);
+  workspace.open({kSample});
+  QVERIFY(finished.wait(kPatienceMs));
+  const auto own = computed_run("own", Run::Extent::kWhole);
+  const auto before = computed_run("before", Run::Extent::kWhole);
+  workspace.show_run(own);
+  workspace.set_baseline(before);
+  // A file that is no run takes neither away ...
+  QFile timeline(folder.filePath("timeline.json"));
+  QVERIFY(timeline.open(QIODevice::WriteOnly));
+  timeline.write(R"({"traceEvents": [{"ph": "X", "name": "a", "ts": 0, "dur": 1}]})");
+  timeline.close();
+  workspace.add({timeline.fileName()});
+  QVERIFY(finished.wait(kPatienceMs));
+  QVERIFY(workspace.timeline());
+  QCOMPARE(workspace.run(), own);
+  QCOMPARE(workspace.baseline(), before);
+  // ... a run is compared with what was shown ...
+  workspace.add({folder.filePath("file.kvrun")});
+  QVERIFY(finished.wait(kPatienceMs));
+  QCOMPARE(workspace.run()->name(), QString("file.kvrun"));
+  QCOMPARE(workspace.baseline(), own);
+  // ... and another trace ends what was computed on the one before.
+  workspace.show_run(own);
+  workspace.add({folder.filePath("other.kvtrace")});
+  QVERIFY(finished.wait(kPatienceMs));
+  QCOMPARE(workspace.run()->name(), QString("file.kvrun"));
+  QVERIFY(!workspace.baseline());
+}
+
+void WorkspaceTest::a_part_of_a_run_is_never_compared_with() {
+  const QTemporaryDir folder;
+  write_sample_run(folder.filePath("file.kvrun"), "20%");
+  Workspace workspace;
+  QSignalSpy finished(&workspace, &Workspace::open_finished);
+  workspace.open({kSample});
+  QVERIFY(finished.wait(kPatienceMs));
+  const auto whole = computed_run("whole", Run::Extent::kWhole);
+  const auto part = computed_run("part", Run::Extent::kPart);
+  workspace.set_baseline(whole);
+  workspace.show_run(part);
+  workspace.swap_compared();
+  QCOMPARE(workspace.run(), part);
+  QCOMPARE(workspace.baseline(), whole);
+  workspace.add({folder.filePath("file.kvrun")});
+  QVERIFY(finished.wait(kPatienceMs));
+  QCOMPARE(workspace.run()->name(), QString("file.kvrun"));
+  QVERIFY(!workspace.baseline());
 }
 
 void WorkspaceTest::c10_a_file_that_changes_is_read_again_and_the_view_stays() {
