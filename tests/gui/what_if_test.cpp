@@ -179,7 +179,7 @@ void WhatIfTest::a_cancelled_replay_leaves_a_part_that_says_so() {
   // Asked again for the same, it is computed to its end.
   m_what_if->set_looks_ahead(false);
   m_what_if->set_all(m_what_if->options());
-  QTRY_VERIFY_WITH_TIMEOUT(m_computed->size() > 0, kPatienceMs);
+  QTRY_VERIFY_WITH_TIMEOUT(m_computed->size() > 0, 4 * kPatienceMs);
   QVERIFY(m_workspace->run()->is_whole());
   QCOMPARE(m_workspace->run()->view().layers.size(), std::size_t{24});
 }
