@@ -14,8 +14,6 @@ namespace {
 const QString kComputing = QStringLiteral("What-if");
 const QString kLookingAhead = QStringLiteral("Looking ahead");
 
-/// Replays that take longer are not worth repeating for stops that nobody may want.
-constexpr double kLookAheadLimitMs = 1500.0;
 /// Who waits longer for a slider's move notices it.
 constexpr double kNoticeableMs = 100.0;
 /// Parts of a longer replay are shown this often.

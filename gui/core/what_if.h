@@ -36,6 +36,9 @@ struct BudgetPoint {
 class WhatIf : public QObject {
   Q_OBJECT
  public:
+  /// Replays that take longer are not worth repeating for stops that nobody may want.
+  static constexpr double kLookAheadLimitMs = 1500.0;
+
   explicit WhatIf(Workspace& workspace);
   ~WhatIf() override;
 

@@ -14,7 +14,7 @@ namespace kvsieve::gui {
 namespace {
 
 const QString kSample = QStringLiteral(KVSIEVE_SOURCE "/traces/samples/smollm2-needle.kvtrace");
-constexpr int kPatienceMs = 30'000;
+constexpr int kPatienceMs = 120'000;
 
 class WhatIfTest : public QObject {
   Q_OBJECT
@@ -36,6 +36,10 @@ class WhatIfTest : public QObject {
 
  private:
   void open_sample();
+  /// As under a sanitizer on a busy machine.
+  [[nodiscard]] bool is_too_slow_to_look_ahead() const {
+    return *m_what_if->last_latency_ms() > WhatIf::kLookAheadLimitMs;
+  }
 
   std::unique_ptr<Workspace> m_workspace;
   std::unique_ptr<WhatIf> m_what_if;
@@ -85,6 +89,9 @@ void WhatIfTest::the_live_run_is_the_command_lines() {
 
 void WhatIfTest::c20_a_move_of_a_slider_shows_what_was_computed_ahead() {
   open_sample();
+  if (is_too_slow_to_look_ahead()) {
+    QSKIP("a replay takes too long here for looking ahead");
+  }
   QCOMPARE(m_what_if->budget_curve().size(), budget_stops().size());
   std::vector<double> latencies;
   for (const char* budget : {"10%", "30%", "50%", "5%"}) {
@@ -179,7 +186,7 @@ void WhatIfTest::a_cancelled_replay_leaves_a_part_that_says_so() {
   // Asked again for the same, it is computed to its end.
   m_what_if->set_looks_ahead(false);
   m_what_if->set_all(m_what_if->options());
-  QTRY_VERIFY_WITH_TIMEOUT(m_computed->size() > 0, 4 * kPatienceMs);
+  QTRY_VERIFY_WITH_TIMEOUT(m_computed->size() > 0, kPatienceMs);
   QVERIFY(m_workspace->run()->is_whole());
   QCOMPARE(m_workspace->run()->view().layers.size(), std::size_t{24});
 }
@@ -187,6 +194,9 @@ void WhatIfTest::a_cancelled_replay_leaves_a_part_that_says_so() {
 void WhatIfTest::a_file_opened_beside_keeps_what_was_computed_ahead() {
   open_sample();
   const std::size_t stops = m_what_if->budget_curve().size();
+  if (is_too_slow_to_look_ahead()) {
+    QSKIP("a replay takes too long here for looking ahead");
+  }
   QVERIFY(stops > 1);
   const std::shared_ptr<const Run> own = m_workspace->run();
   const QTemporaryDir folder;
