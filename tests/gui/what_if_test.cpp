@@ -35,11 +35,8 @@ class WhatIfTest : public QObject {
   void a_second_trace_starts_afresh();
 
  private:
-  void open_sample();
-  /// As under a sanitizer on a busy machine.
-  [[nodiscard]] bool is_too_slow_to_look_ahead() const {
-    return *m_what_if->last_latency_ms() > WhatIf::kLookAheadLimitMs;
-  }
+  void open(const QString& trace);
+  void open_sample() { open(kSample); }
 
   std::unique_ptr<Workspace> m_workspace;
   std::unique_ptr<WhatIf> m_what_if;
@@ -59,8 +56,8 @@ void WhatIfTest::cleanup() {
   m_workspace.reset();
 }
 
-void WhatIfTest::open_sample() {
-  m_workspace->open({kSample});
+void WhatIfTest::open(const QString& trace) {
+  m_workspace->open({trace});
   QTRY_VERIFY_WITH_TIMEOUT(m_computed->size() > 0, kPatienceMs);
   QTRY_VERIFY_WITH_TIMEOUT(m_workspace->jobs().is_idle(), kPatienceMs);
   m_computed->clear();
@@ -89,8 +86,8 @@ void WhatIfTest::the_live_run_is_the_command_lines() {
 
 void WhatIfTest::c20_a_move_of_a_slider_shows_what_was_computed_ahead() {
   open_sample();
-  if (is_too_slow_to_look_ahead()) {
-    QSKIP("a replay takes too long here for looking ahead");
+  if (*m_what_if->last_latency_ms() > WhatIf::kLookAheadLimitMs) {
+    QSKIP("a replay takes too long here for looking ahead, as under a sanitizer");
   }
   QCOMPARE(m_what_if->budget_curve().size(), budget_stops().size());
   std::vector<double> latencies;
@@ -192,14 +189,13 @@ void WhatIfTest::a_cancelled_replay_leaves_a_part_that_says_so() {
 }
 
 void WhatIfTest::a_file_opened_beside_keeps_what_was_computed_ahead() {
-  open_sample();
+  const QTemporaryDir folder;
+  const QString trace = folder.filePath("small.kvtrace");
+  traces::synthesize(trace.toStdString(), {.layers = 2, .prompt_tokens = 512, .decode_tokens = 4});
+  open(trace);
   const std::size_t stops = m_what_if->budget_curve().size();
-  if (is_too_slow_to_look_ahead()) {
-    QSKIP("a replay takes too long here for looking ahead");
-  }
   QVERIFY(stops > 1);
   const std::shared_ptr<const Run> own = m_workspace->run();
-  const QTemporaryDir folder;
   const QString path = folder.filePath("a.kvrun");
   sim::write_run(path.toStdString(), own->document(), false);
   QSignalSpy finished(m_workspace.get(), &Workspace::open_finished);
