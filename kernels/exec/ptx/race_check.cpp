@@ -1,0 +1,145 @@
+#include "exec/ptx/race_check.h"
+
+#include <bit>
+
+namespace kvsieve::ptx {
+namespace {
+
+/// Whether accesses of some lanes up to `time` are ordered before what `lane` of `warp` does now.
+bool is_ordered(std::uint32_t time, std::uint8_t their_warp, LaneMask their_lanes,
+                const Moment& moment, const Warp& warp, unsigned lane) {
+  if (time < moment.begin) {
+    return true;
+  }
+  if (time < moment.block_begin) {
+    return false;
+  }
+  if (time < moment.barrier_time) {
+    return true;
+  }
+  if (their_warp != warp.number) {
+    return their_warp != ShadowCell::kSeveralWarps && moment.warps->any &&
+           time < moment.warps->known[warp.number][their_warp];
+  }
+  const LaneMask others = their_lanes & ~(LaneMask{1} << lane);
+  if (others == 0 || time < warp.full_time) {
+    return true;
+  }
+  if (!warp.partial_meetings) {
+    return false;
+  }
+  for (LaneMask rest = others; rest != 0; rest &= rest - 1) {
+    if (time >= warp.known[lane][lowest(rest)]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void set_flag(ShadowCell& cell, std::uint8_t flag, bool value) {
+  cell.flags = static_cast<std::uint8_t>(value ? cell.flags | flag : cell.flags & ~flag);
+}
+
+void remember_read(ShadowCell& cell, bool atomic, const Moment& moment, const Warp& warp,
+                   unsigned lane) {
+  const LaneMask self = LaneMask{1} << lane;
+  const auto number = static_cast<std::uint8_t>(warp.number);
+  const bool joins = atomic == ((cell.flags & ShadowCell::kReadAtomically) != 0);
+  if (atomic && !joins && cell.read_time >= moment.begin &&
+      ((cell.flags & ShadowCell::kOtherBlocksRead) != 0 ||
+       !is_ordered(cell.read_time, cell.read_warp, cell.read_lanes, moment, warp, lane))) {
+    // The plain reads forbid more.
+    return;
+  }
+  const bool by_other_block =
+      joins && cell.read_time >= moment.begin && cell.read_time < moment.block_begin;
+  if (cell.read_time < moment.begin || !joins || by_other_block) {
+    set_flag(cell, ShadowCell::kOtherBlocksRead, by_other_block);
+    cell.read_lanes = self;
+    cell.read_warp = number;
+  } else if (is_ordered(cell.read_time, cell.read_warp, cell.read_lanes, moment, warp, lane)) {
+    cell.read_lanes = self;
+    cell.read_warp = number;
+  } else if (cell.read_warp == warp.number) {
+    cell.read_lanes |= self;
+  } else {
+    cell.read_warp = ShadowCell::kSeveralWarps;
+  }
+  cell.read_time = moment.now;
+  set_flag(cell, ShadowCell::kReadAtomically, atomic);
+}
+
+void remember_write(ShadowCell& cell, bool atomic, const Moment& moment, const Warp& warp,
+                    unsigned lane) {
+  const LaneMask self = LaneMask{1} << lane;
+  const auto number = static_cast<std::uint8_t>(warp.number);
+  const bool joins = atomic && (cell.flags & ShadowCell::kWrittenAtomically) != 0;
+  const bool by_other_block =
+      joins && cell.write_time >= moment.begin && cell.write_time < moment.block_begin;
+  if (cell.write_time < moment.begin || !joins || by_other_block) {
+    set_flag(cell, ShadowCell::kOtherBlocksWrote, by_other_block);
+    cell.write_lanes = self;
+    cell.write_warp = number;
+  } else if (is_ordered(cell.write_time, cell.write_warp, cell.write_lanes, moment, warp, lane)) {
+    cell.write_lanes = self;
+    cell.write_warp = number;
+  } else if (cell.write_warp == warp.number) {
+    cell.write_lanes |= self;
+  } else {
+    cell.write_warp = ShadowCell::kSeveralWarps;
+  }
+  cell.write_time = moment.now;
+  set_flag(cell, ShadowCell::kWrittenAtomically, atomic);
+}
+
+}  // namespace
+
+void ShadowPage::split(unsigned shift) {
+  const unsigned copies_shift = m_shift - shift;
+  std::vector<ShadowCell> cells(kBytes >> shift);
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    cells[i] = m_cells[i >> copies_shift];
+  }
+  m_cells = std::move(cells);
+  m_shift = shift;
+}
+
+void Shadow::clear() {
+  for (std::unique_ptr<ShadowPage>& page : m_pages) {
+    page.reset();
+  }
+}
+
+Collision pass_contended_cell(ShadowCell& cell, AccessKind kind, const Moment& moment,
+                              const Warp& warp, unsigned lane) {
+  const bool atomic = is_atomic(kind);
+  const bool both_atomic = atomic && (cell.flags & ShadowCell::kWrittenAtomically) != 0;
+  if (cell.write_time >= moment.begin && !both_atomic) {
+    const bool other_block =
+        cell.write_time < moment.block_begin || (cell.flags & ShadowCell::kOtherBlocksWrote) != 0;
+    if (other_block ||
+        !is_ordered(cell.write_time, cell.write_warp, cell.write_lanes, moment, warp, lane)) {
+      return {true, true, other_block, cell.write_warp, cell.write_lanes};
+    }
+  }
+  if (writes(kind)) {
+    const bool reads_atomic = atomic && (cell.flags & ShadowCell::kReadAtomically) != 0;
+    if (cell.read_time >= moment.begin && !reads_atomic) {
+      const bool other_block =
+          cell.read_time < moment.block_begin || (cell.flags & ShadowCell::kOtherBlocksRead) != 0;
+      if (other_block ||
+          !is_ordered(cell.read_time, cell.read_warp, cell.read_lanes, moment, warp, lane)) {
+        return {true, false, other_block, cell.read_warp, cell.read_lanes};
+      }
+    }
+    remember_write(cell, atomic, moment, warp, lane);
+    cell.read_time = 0;
+    set_flag(cell, ShadowCell::kOtherBlocksRead, false);
+    set_flag(cell, ShadowCell::kReadAtomically, false);
+  } else {
+    remember_read(cell, atomic, moment, warp, lane);
+  }
+  return {};
+}
+
+}  // namespace kvsieve::ptx
