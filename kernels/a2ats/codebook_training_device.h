@@ -9,7 +9,18 @@
 #include "exec/device/launch_config.h"
 #include "exec/device/runtime.h"
 #include "kvsieve/kernels/codebook_training.h"
+#include "kvsieve/kernels/work.h"
 #include "kvsieve/traces/dtype.h"
+
+namespace kvsieve::kernels {
+
+/// Work of whiten for N keys of `element_bytes` a number.
+[[nodiscard]] constexpr Work whiten_work(std::int64_t keys, std::int64_t d,
+                                         std::int64_t element_bytes) {
+  return {keys * d * element_bytes + d * d * 4, keys * d * 4, 2 * keys * d * d};
+}
+
+}  // namespace kvsieve::kernels
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 

@@ -5,6 +5,7 @@
 
 #include "exec/device/launch_config.h"
 #include "exec/device/runtime.h"
+#include "kvsieve/kernels/work.h"
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 
@@ -16,6 +17,15 @@ inline constexpr std::int64_t kMaxCodewords = 65536;
 
 [[nodiscard]] constexpr std::int64_t padded_codewords(std::int64_t codewords) {
   return (codewords + kSearchCodewords - 1) / kSearchCodewords * kSearchCodewords;
+}
+
+/// Work of codeword_table for Hkv codebooks of C codewords: two products with a triangle and one
+/// norm for each codeword.
+[[nodiscard]] constexpr Work codeword_table_work(std::int64_t kv_heads, std::int64_t codewords,
+                                                 std::int64_t d) {
+  return {kv_heads * (codewords + d) * d * 4,
+          kv_heads * (padded_codewords(codewords) * (d + 1) + d) * 4,
+          kv_heads * codewords * 2 * d * (d + 2)};
 }
 
 /// With the mean codeword c~ (rounded to fp32) and o_m = (c_m - c~) L:

@@ -8,7 +8,17 @@
 #include "exec/device/launch_config.h"
 #include "exec/device/runtime.h"
 #include "kvsieve/kernels/key_encoding.h"
+#include "kvsieve/kernels/work.h"
 #include "kvsieve/traces/dtype.h"
+
+namespace kvsieve::kernels {
+
+/// Work of unpack_codes for n codes of each of S segments.
+[[nodiscard]] constexpr Work unpack_codes_work(std::int64_t segments, std::int64_t codes) {
+  return {segments * packed_words(codes) * 4, segments * codes * 2, 0};
+}
+
+}  // namespace kvsieve::kernels
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 

@@ -8,6 +8,17 @@
 #include "exec/device/launch_config.h"
 #include "exec/device/runtime.h"
 #include "kvsieve/kernels/codebook_training.h"
+#include "kvsieve/kernels/work.h"
+
+namespace kvsieve::kernels {
+
+/// Work of choosing C seeds among N points: one distance for each point and seed.
+[[nodiscard]] constexpr Work kmeans_seeds_work(std::int64_t points, std::int64_t clusters,
+                                               std::int64_t d) {
+  return {points * d * 4, clusters * 4, 3 * points * clusters * d};
+}
+
+}  // namespace kvsieve::kernels
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 

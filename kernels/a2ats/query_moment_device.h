@@ -6,7 +6,19 @@
 
 #include "exec/device/launch_config.h"
 #include "exec/device/runtime.h"
+#include "kvsieve/kernels/work.h"
 #include "kvsieve/traces/dtype.h"
+
+namespace kvsieve::kernels {
+
+/// Work of query_moment for `rows` query rows of all heads together; the moments are read, too.
+[[nodiscard]] constexpr Work query_moment_work(std::int64_t rows, std::int64_t kv_heads,
+                                               std::int64_t d, std::int64_t element_bytes) {
+  const std::int64_t moments = kv_heads * d * d * 8;
+  return {rows * d * element_bytes + moments, moments, 2 * rows * d * d};
+}
+
+}  // namespace kvsieve::kernels
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 

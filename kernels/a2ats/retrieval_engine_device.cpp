@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstring>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "a2ats/bucket_refresh.h"
@@ -19,6 +20,8 @@
 #include "a2ats/windowed_rope_device.h"
 #include "attention/sparse_decode_device.h"
 #include "exec/device/dispatch.h"
+#include "exec/device/operation_range.h"
+#include "kvsieve/kernels/stage_range.h"
 #include "kvsieve/traces/error.h"
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
@@ -180,6 +183,7 @@ class DeviceRetrievalEngine : public RetrievalEngine {
       m_events[static_cast<std::size_t>(earlier)].block(lane);
     }
     m_starts[index].record(lane);
+    const OperationRange range(range_text(task).c_str());
     const auto layer = static_cast<std::size_t>(task.layer);
     run(task, m_inputs[layer], sequence.layers[layer], sequence, lane);
     m_events[index].record(lane);
@@ -201,10 +205,19 @@ class DeviceRetrievalEngine : public RetrievalEngine {
       case StepStage::kDown:
         return copy_to_host(cache.host_message.data(), cache.message.data(), message_bytes(), lane);
       case StepStage::kAppend:
-        return run_on_host([this, &cache, i = m_position] { append(cache, i); }, lane);
+        return run_on_host(
+            [this, &cache, i = m_position, text = range_text(task)] {
+              const OperationRange range(text.c_str());
+              append(cache, i);
+            },
+            lane);
       case StepStage::kCpuAttention:
-        return run_on_host([this, &inputs, &cache, &sequence] { attend(inputs, cache, sequence); },
-                           lane);
+        return run_on_host(
+            [this, &inputs, &cache, &sequence, text = range_text(task)] {
+              const OperationRange range(text.c_str());
+              attend(inputs, cache, sequence);
+            },
+            lane);
       case StepStage::kUp:
         return copy_to_device(sequence.partial.data(), sequence.host_partial.data(),
                               sequence.partial.size(), lane);
@@ -217,6 +230,12 @@ class DeviceRetrievalEngine : public RetrievalEngine {
       case StepStage::kMerge:
         return merge(cache, sequence, lane);
     }
+  }
+
+  /// A profiler's name of a task in the running step.
+  [[nodiscard]] std::string range_text(const StepTask& task) const {
+    return stage_range_text(
+        {task.stage, static_cast<std::int32_t>(m_step), task.layer, task.micro_batch});
   }
 
   [[nodiscard]] bool on_host() const { return m_options.placement == Placement::kCpuAttention; }

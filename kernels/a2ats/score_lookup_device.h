@@ -8,7 +8,27 @@
 #include "exec/device/runtime.h"
 #include "kvsieve/kernels/score_lookup.h"
 #include "kvsieve/kernels/topk_retrieval.h"
+#include "kvsieve/kernels/work.h"
 #include "kvsieve/traces/dtype.h"
+
+namespace kvsieve::kernels {
+
+/// Work of score_table over S segments of Hkv codebooks; codewords of `element_bytes` a number.
+[[nodiscard]] constexpr Work score_table_work(std::int64_t segments, std::int64_t kv_heads,
+                                              std::int64_t group, std::int64_t codewords,
+                                              std::int64_t d, std::int64_t element_bytes) {
+  const std::int64_t rows = segments * group;
+  return {rows * d * 4 + kv_heads * codewords * d * element_bytes, rows * codewords * 4,
+          2 * rows * codewords * d};
+}
+
+/// Work of lookup_scores over n tokens of each of S segments.
+[[nodiscard]] constexpr Work lookup_scores_work(std::int64_t segments, std::int64_t group,
+                                                std::int64_t codewords, std::int64_t tokens) {
+  return {segments * (group * codewords * 4 + tokens * 2), segments * group * tokens * 4, 0};
+}
+
+}  // namespace kvsieve::kernels
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 

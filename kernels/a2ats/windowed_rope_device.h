@@ -6,6 +6,16 @@
 #include "exec/device/launch_config.h"
 #include "exec/device/runtime.h"
 #include "kvsieve/kernels/windowed_rope.h"
+#include "kvsieve/kernels/work.h"
+
+namespace kvsieve::kernels {
+
+/// Work of windowed_scores for R rows that see `pairs` tokens together.
+[[nodiscard]] constexpr Work windowed_scores_work(std::int64_t rows, std::int64_t pairs) {
+  return {(rows + pairs) * 4, pairs * 4, 0};
+}
+
+}  // namespace kvsieve::kernels
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 

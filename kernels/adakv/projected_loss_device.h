@@ -7,7 +7,23 @@
 
 #include "exec/device/launch_config.h"
 #include "exec/device/runtime.h"
+#include "kvsieve/kernels/work.h"
 #include "kvsieve/traces/dtype.h"
+
+namespace kvsieve::kernels {
+
+/// Work of projected_loss: the output and S selections' differences of R queries of Hq heads, each
+/// through d x D; losses of U units and the layer.
+[[nodiscard]] constexpr Work projected_loss_work(std::int64_t q_heads, std::int64_t units,
+                                                 std::int64_t selections, std::int64_t queries,
+                                                 std::int64_t d, std::int64_t width,
+                                                 std::int64_t element_bytes) {
+  const std::int64_t rows = (selections + 1) * q_heads * queries;
+  return {q_heads * d * width * element_bytes + rows * d * 4,
+          (selections * (units + 1) + 1) * queries * 4, 2 * rows * d * width};
+}
+
+}  // namespace kvsieve::kernels
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 

@@ -65,6 +65,9 @@ class HotProblem {
     m_args.bypassed = m_bypassed.data();
     m_state = DeviceBuffer<unsigned char>(hot_buffer_state_bytes(m_args));
     m_args.state = m_state.data();
+    // The tests download lists and rows as wholes, of which a step writes a part.
+    fill_device(m_rows.data(), 0xff, m_rows.size_bytes(), m_stream);
+    fill_device(m_pool.data(), 0xff, m_pool.size_bytes(), m_stream);
     reset_hot_buffers(m_args, m_stream);
   }
 

@@ -1,5 +1,5 @@
 #pragma once
-// Runs a test's body under every schedule order of the SIMT executor; once on a GPU.
+// Runs a test's body under every schedule order of an executor; once on a GPU.
 
 #include <gtest/gtest.h>
 
@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "exec/simt/order.h"
+#else
+#include "kernels/device/seeds.h"
 #endif
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
@@ -41,7 +43,12 @@ void for_each_order(const Body& body) {
   }
   simt::set_order(before);
 #else
-  body();
+  for (const std::uint64_t seed : tested_seeds()) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    set_seed(seed);
+    body();
+  }
+  set_seed(0);
 #endif
 }
 

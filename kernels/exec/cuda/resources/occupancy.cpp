@@ -8,69 +8,27 @@
 //   launchers
 //                                ask for at the benchmarks' shape
 
-#include <cuda_occupancy.h>
-
 #include <cstdio>
 #include <cstring>
 #include <iostream>
-#include <map>
 
 #include "dynamic_shared.h"
+#include "exec/cuda/occupancy.h"
+#include "kvsieve/traces/error.h"
 
 namespace {
 
-cudaOccDeviceProp make_properties(int major, int minor, std::size_t shared_bytes) {
-  cudaOccDeviceProp properties{};
-  properties.computeMajor = major;
-  properties.computeMinor = minor;
-  properties.maxThreadsPerBlock = 1024;
-  properties.maxThreadsPerMultiprocessor = 2048;
-  properties.regsPerBlock = 65536;
-  properties.regsPerMultiprocessor = 65536;
-  properties.warpSize = 32;
-  properties.numSms = 1;  // occupancy is of one multiprocessor
-  properties.sharedMemPerBlock = 48 * 1024;
-  properties.sharedMemPerMultiprocessor = shared_bytes;
-  properties.reservedSharedMemPerBlock = 1024;
-  properties.sharedMemPerBlockOptin = shared_bytes - properties.reservedSharedMemPerBlock;
-  return properties;
-}
-
-/// CUDA C++ Programming Guide, "Technical Specifications per Compute Capability".
-const std::map<int, cudaOccDeviceProp> kDevices{{80, make_properties(8, 0, 164 * 1024)},
-                                                {90, make_properties(9, 0, 228 * 1024)},
-                                                {100, make_properties(10, 0, 228 * 1024)}};
-
 int print_occupancies() {
   int capability = 0;
-  int registers = 0;
-  int threads = 0;
-  std::size_t shared = 0;
-  while (std::cin >> capability >> registers >> threads >> shared) {
-    const auto device = kDevices.find(capability);
-    if (device == kDevices.end()) {
-      std::fprintf(stderr, "error: compute capability %d is unknown, known: 80, 90, 100\n",
-                   capability);
+  kvsieve::kernels::BlockResources block;
+  while (std::cin >> capability >> block.registers >> block.threads >> block.shared_bytes) {
+    try {
+      const auto [blocks, share] = kvsieve::kernels::occupancy_of(capability, block);
+      std::printf("%d %.4f\n", blocks, share);
+    } catch (const kvsieve::Error& error) {
+      std::fprintf(stderr, "error: %s\n", error.what());
       return 1;
     }
-    cudaOccFuncAttributes attributes{};
-    attributes.maxThreadsPerBlock = threads;
-    attributes.numRegs = registers;
-    attributes.maxDynamicSharedSizeBytes = device->second.sharedMemPerBlockOptin;
-    attributes.partitionedGCConfig = PARTITIONED_GC_OFF;
-    attributes.shmemLimitConfig = FUNC_SHMEM_LIMIT_OPTIN;
-    cudaOccDeviceState state{};
-    state.carveoutConfig = SHAREDMEM_CARVEOUT_MAX_SHARED;
-    cudaOccResult result{};
-    if (cudaOccMaxActiveBlocksPerMultiprocessor(&result, &device->second, &attributes, &state,
-                                                threads, shared) != CUDA_OCC_SUCCESS) {
-      std::fprintf(stderr, "error: no occupancy for %d registers, %d threads, %zu shared bytes\n",
-                   registers, threads, shared);
-      return 1;
-    }
-    const int blocks = result.activeBlocksPerMultiprocessor;
-    std::printf("%d %.4f\n", blocks,
-                static_cast<double>(blocks * threads) / device->second.maxThreadsPerMultiprocessor);
   }
   return 0;
 }
