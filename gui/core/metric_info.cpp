@@ -1,114 +1,10 @@
 #include "core/metric_info.h"
 
-#include <algorithm>
-#include <array>
-#include <string>
+#include "kvsieve/sim/metric_info.h"
 
 namespace kvsieve::gui {
-namespace {
 
 using sim::Unit;
-
-struct Known {
-  std::string_view name;  ///< or the ending of longer ones, behind a '_'
-  Unit unit;
-  const char* meaning;
-};
-
-// The first entry that fits counts.
-constexpr std::array kKnown{
-    Known{"kept_tokens_per_head_mean", Unit::kTokens, "Tokens that a head keeps, on average"},
-    Known{"ratio_evicted_mass", Unit::kRatio,
-          "Evicted mass divided by that of equal budgets at the same total"},
-    Known{"ratio_l1_loss", Unit::kRatio,
-          "L1 loss divided by that of equal budgets at the same total"},
-    Known{"ratio_to_uniform_evicted_mass", Unit::kRatio,
-          "Evicted mass divided by that of equal budgets at the same total"},
-    Known{"ratio_to_uniform_l1_loss", Unit::kRatio,
-          "L1 loss divided by that of equal budgets at the same total"},
-    Known{"layers_improved_mass", Unit::kTokens,
-          "Layers that lose less attention than with equal budgets"},
-    Known{"layers_improved_l1", Unit::kTokens,
-          "Layers that lose less output than with equal budgets"},
-    Known{"evicted_mass", Unit::kShare, "Share of attention on tokens that were dropped"},
-    Known{"l1_loss_relative", Unit::kShare,
-          "||y - y^||_1 after the output projection, divided by ||y||_1"},
-    Known{"l1_loss", Unit::kNumber, "||y - y^||_1 after the output projection"},
-    Known{"bound_head", Unit::kNumber,
-          "Upper bound of the L1 loss, head by head: tighter than eps"},
-    Known{"bound_theta", Unit::kNumber,
-          "Upper bound of the L1 loss by value norms (CriticalKV): the tightest"},
-    Known{"bound", Unit::kNumber, "Upper bound of the L1 loss, eps: the loosest"},
-    Known{"kept_share", Unit::kShare, "Share of the needle's tokens that heads keep"},
-    Known{"needle_recall", Unit::kShare, "Share of the needle's tokens that were retrieved"},
-    Known{"recall_vs_wrope", Unit::kShare, "Recall against the exact top K of windowed RoPE"},
-    Known{"wrope_recall", Unit::kShare, "Recall of windowed RoPE's exact top K"},
-    Known{"recall", Unit::kShare, "Share of the exact top K that was retrieved"},
-    Known{"captured_mass", Unit::kShare,
-          "Share of attention on attended tokens: sinks, window and retrieved ones"},
-    Known{"retrieved_mass", Unit::kShare, "Share of attention on retrieved tokens"},
-    Known{"output_error", Unit::kShare, "Relative Frobenius error of the attention output"},
-    Known{"attended_tokens", Unit::kTokens, "Tokens that a head attends to at a step"},
-    Known{"union_tokens", Unit::kTokens, "Tokens that the heads of a group retrieve together"},
-    Known{"selected_tokens", Unit::kTokens, "Tokens that a query head selects at a step"},
-    Known{"union_factor", Unit::kRatio, "Tokens of a group's union, by those of one head"},
-    Known{"boundary_ties", Unit::kTokens, "Tokens with the score of the last one selected"},
-    Known{"overlap", Unit::kShare, "Share of a step's tokens that the step before selected"},
-    Known{"hit_rate", Unit::kShare, "Share of rows found in the hot buffer"},
-    Known{"nmse", Unit::kNumber, "Normalised mean square error of scores"},
-    Known{"loss_context", Unit::kTokens, "Context at which the losses were captured"},
-    Known{"tpot_ms", Unit::kMicroseconds, "Time per output token"},
-    Known{"step_us", Unit::kMicroseconds, "Time of a decode step"},
-    Known{"tokens_per_second", Unit::kNumber, "Output tokens a second over the whole batch"},
-    Known{"prefill_us", Unit::kMicroseconds, "Time of the prompt"},
-    Known{"exposed_transfer_us", Unit::kMicroseconds,
-          "Time of a step in which the GPU waits for transfers"},
-    Known{"to_gpu_bytes", Unit::kBytes, "Host to device, a step"},
-    Known{"to_host_bytes", Unit::kBytes, "Device to host, a step"},
-    Known{"pcie_bytes_per_step", Unit::kBytes, "Both ways over the host link, a step"},
-    Known{"pcie_pieces_per_step", Unit::kTokens, "Separate transfers, a step"},
-    Known{"gpu_bytes", Unit::kBytes, "Memory on the GPU"},
-    Known{"host_bytes", Unit::kBytes, "Memory on the host"},
-    Known{"fits", Unit::kNumber, "1 if the GPU's memory holds it"},
-    Known{"largest_batch", Unit::kTokens, "Largest batch that the GPU's memory holds"},
-    Known{"batch", Unit::kTokens, "Sequences decoded together"},
-    Known{"error_low_us", Unit::kMicroseconds, "Lower end of the step's error band"},
-    Known{"error_high_us", Unit::kMicroseconds, "Upper end of the step's error band"},
-    Known{"speedup", Unit::kRatio, "Step time of the full cache divided by this one's"},
-    Known{"throughput_ratio", Unit::kRatio, "Throughput divided by the full cache's best"},
-    Known{"kv_full_bytes", Unit::kBytes, "The full KV cache"},
-    Known{"kv_kept_bytes", Unit::kBytes, "The KV cache that is kept"},
-    Known{"budget", Unit::kTokens, "Tokens that a head may keep"},
-    Known{"budget_total", Unit::kTokens, "Tokens that a layer's heads may keep together"},
-    Known{"needle_kept", Unit::kTokens, "Tokens of the needle that a head keeps"},
-};
-
-// From the cost model; everything else comes from a replay.
-constexpr std::array<std::string_view, 18> kModelled{
-    "tpot_ms",       "step_us",       "tokens_per_second",  "prefill_us",    "exposed_transfer_us",
-    "to_gpu_bytes",  "to_host_bytes", "gpu_bytes",          "host_bytes",    "fits",
-    "batch",         "largest_batch", "error_low_us",       "error_high_us", "speedup",
-    "kv_full_bytes", "kv_kept_bytes", "pcie_bytes_per_step"};
-
-bool ends_in(std::string_view name, std::string_view ending) {
-  return name == ending || (name.size() > ending.size() && name.ends_with(ending) &&
-                            (name[name.size() - ending.size() - 1] == '_'));
-}
-
-Unit unit_of(std::string_view name) {
-  for (const auto& [ending, unit] :
-       {std::pair{"us", Unit::kMicroseconds}, std::pair{"ms", Unit::kMicroseconds},
-        std::pair{"bytes", Unit::kBytes}, std::pair{"share", Unit::kShare},
-        std::pair{"mass", Unit::kShare}, std::pair{"tokens", Unit::kTokens},
-        std::pair{"count", Unit::kTokens}, std::pair{"ratio", Unit::kRatio}}) {
-    if (ends_in(name, ending)) {
-      return unit;
-    }
-  }
-  return Unit::kNumber;
-}
-
-}  // namespace
 
 QString MetricInfo::text(double value) const {
   return QString::fromStdString(sim::number_text(value * scale, unit));
@@ -139,35 +35,9 @@ QString MetricInfo::unit_text() const {
 }
 
 MetricInfo metric_info(std::string_view name) {
-  std::string flat(name);
-  std::replace(flat.begin(), flat.end(), '/', '_');
-  MetricInfo info;
-  const auto known = std::find_if(kKnown.begin(), kKnown.end(),
-                                  [&](const Known& entry) { return ends_in(flat, entry.name); });
-  if (known != kKnown.end()) {
-    info.unit = known->unit;
-    info.meaning = QString::fromUtf8(known->meaning);
-    if (flat.starts_with("uniform_")) {
-      info.meaning += QStringLiteral(", with equal budgets at the same total");
-    }
-  } else {
-    info.unit = unit_of(flat);
-  }
-  info.scale = ends_in(flat, "ms") ? 1000.0 : 1.0;
-  const bool modelled = std::find(kModelled.begin(), kModelled.end(), flat) != kModelled.end() ||
-                        flat == "throughput_ratio";
-  info.origin = modelled ? QStringLiteral("modelled") : QStringLiteral("captured");
-  info.best = sim::known_direction(flat);
-  if (!info.best && (ends_in(flat, "kept_share") || ends_in(flat, "speedup") ||
-                     ends_in(flat, "throughput_ratio") || ends_in(flat, "layers_improved_mass") ||
-                     ends_in(flat, "layers_improved_l1") || ends_in(flat, "retrieved_mass") ||
-                     ends_in(flat, "largest_batch") || flat == "fits")) {
-    info.best = sim::ParetoDirection::kMax;
-  }
-  if (ends_in(flat, "error_low_us") || ends_in(flat, "error_high_us")) {
-    info.best.reset();
-  }
-  return info;
+  const sim::MetricInfo known = sim::metric_info(name);
+  return {known.unit, known.scale, QString::fromStdString(known.meaning),
+          known.modelled ? QStringLiteral("modelled") : QStringLiteral("captured"), known.best};
 }
 
 }  // namespace kvsieve::gui

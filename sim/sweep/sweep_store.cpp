@@ -379,27 +379,33 @@ std::int64_t SweepStore::failed() const {
 }
 
 void SweepStore::each(const std::function<void(const SweepRow&)>& visit) const {
+  std::optional<std::pair<std::int64_t, std::string>> last;
+  for (std::vector<SweepRow> page = page_after(last, static_cast<std::size_t>(kPageRows));
+       !page.empty(); page = page_after(last, static_cast<std::size_t>(kPageRows))) {
+    std::for_each(page.begin(), page.end(), visit);
+    last = {page.back().number, page.back().key};
+  }
+}
+
+std::vector<SweepRow> SweepStore::page_after(
+    const std::optional<std::pair<std::int64_t, std::string>>& last, std::size_t count) const {
+  std::pair<std::int64_t, std::string> behind =
+      last.value_or(std::pair(std::numeric_limits<std::int64_t>::min(), std::string()));
   SqliteStatement statement(*m_database->sqlite, kPage);
-  std::int64_t number = std::numeric_limits<std::int64_t>::min();
-  std::string key;
+  statement.bind(1, behind.first).bind(2, behind.second).bind(3, static_cast<std::int64_t>(count));
   std::vector<SweepRow> page;
-  do {
-    page.clear();
-    statement.bind(1, number).bind(2, key).bind(3, kPageRows);
-    while (statement.step()) {
-      page.push_back(row_of(statement, 0));
+  while (statement.step()) {
+    page.push_back(row_of(statement, 0));
+  }
+  statement.reset();
+  for (const SweepRow& row : page) {
+    // A damaged index could lead around in a circle.
+    if (std::tie(row.number, row.key) <= std::tie(behind.first, behind.second)) {
+      m_database->fail("is damaged (rows out of order)");
     }
-    statement.reset();
-    for (const SweepRow& row : page) {
-      // A damaged index could lead around in a circle.
-      if (std::tie(row.number, row.key) <= std::tie(number, key)) {
-        m_database->fail("is damaged (rows out of order)");
-      }
-      number = row.number;
-      key = row.key;
-      visit(row);
-    }
-  } while (!page.empty());
+    behind = {row.number, row.key};
+  }
+  return page;
 }
 
 void SweepStore::each_since(

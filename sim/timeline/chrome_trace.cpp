@@ -1,6 +1,6 @@
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "kvsieve/sim/flight_counter.h"
 #include "kvsieve/sim/timeline.h"
 #include "report/clean_text.h"
 
@@ -10,9 +10,6 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr int kProcess = 1;
-
-/// Directions of the link, as the counter calls them.
-constexpr std::array<Lane, 2> kDirections{Lane::kToHost, Lane::kToGpu};
 
 ordered_json metadata(const char* name, int thread, ordered_json args) {
   return {
@@ -42,52 +39,6 @@ ordered_json slice(const Timeline& timeline, const TimelineTask& task, const Tim
           {"args", std::move(args)}};
 }
 
-/// The bytes in flight a direction, an event each time that they change.
-class FlightCounter {
- public:
-  void add(const TimelineTask& task, const TimelineSpan& span) {
-    // What the host's cores gather does not cross the link; what a kernel does comes from the host.
-    if (task.bytes == 0 || task.lane == Lane::kCpu) {
-      return;
-    }
-    const std::size_t direction = task.lane == Lane::kToHost ? 0 : 1;
-    m_changes.push_back({span.begin_us, direction, task.bytes});
-    m_changes.push_back({span.end_us, direction, -task.bytes});
-  }
-
-  void write(ordered_json& events) {
-    std::sort(m_changes.begin(), m_changes.end(),
-              [](const Change& a, const Change& b) { return a.us < b.us; });
-    std::array<std::int64_t, kDirections.size()> bytes{};
-    std::array<std::int64_t, kDirections.size()> written{};
-    for (std::size_t i = 0; i < m_changes.size(); ++i) {
-      bytes[m_changes[i].direction] += m_changes[i].bytes;
-      const bool last = i + 1 == m_changes.size() || m_changes[i + 1].us > m_changes[i].us;
-      if (!last || bytes == written) {
-        continue;
-      }
-      written = bytes;
-      ordered_json args = ordered_json::object();
-      for (std::size_t d = 0; d < kDirections.size(); ++d) {
-        args[std::string(name_of(kDirections[d]))] = bytes[d];
-      }
-      events.push_back({{"name", "bytes in flight"},
-                        {"ph", "C"},
-                        {"ts", m_changes[i].us},
-                        {"pid", kProcess},
-                        {"args", std::move(args)}});
-    }
-  }
-
- private:
-  struct Change {
-    double us;
-    std::size_t direction;
-    std::int64_t bytes;
-  };
-  std::vector<Change> m_changes;
-};
-
 }  // namespace
 
 ordered_json chrome_trace(const Timeline& timeline, const TimelineResult& result,
@@ -111,9 +62,9 @@ ordered_json chrome_trace(const Timeline& timeline, const TimelineResult& result
       continue;
     }
     events.push_back(slice(timeline, task, result.spans[t], critical[t]));
-    in_flight.add(task, result.spans[t]);
+    in_flight.add(task.lane, result.spans[t].begin_us, result.spans[t].end_us, task.bytes);
   }
-  in_flight.write(events);
+  in_flight.write(events, kProcess);
   return {{"traceEvents", std::move(events)},
           {"displayTimeUnit", "ms"},
           {"otherData", {{"title", name}, {"origin", "modelled"}}}};

@@ -8,9 +8,12 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "kvsieve/profile/measured_timeline.h"
 #include "kvsieve/sim/cost_report.h"
 #include "kvsieve/traces/error.h"
+#include "profile/sample_recording.h"
 
 namespace kvsieve::gui {
 namespace {
@@ -94,6 +97,44 @@ TEST(ChromeEvents, TheModelsTimelineComesBack) {
       EXPECT_EQ(a.pieces, b.bytes > 0 ? b.pieces : 0);
     }
   }
+}
+
+/// What `kvsieve profile` writes has the model's lanes, steps and stages, and is measured.
+TEST(ChromeEvents, AMeasuredTimelineStandsBesideTheModels) {
+  profile::tests::SampleRun run;
+  run.shape = {3, kernels::Placement::kFetchDma, kernels::Schedule::kOverlapped};
+  run.layers = {0, 4, 9};
+  run.steps = 2;
+  const profile::MeasuredTimeline timeline = profile::measured_timeline(
+      profile::parse_activities(profile::tests::sample_recording(run)), run.layers);
+  const auto events = load(profile::chrome_trace(timeline, "a run").dump());
+  EXPECT_EQ(events->title(), QStringLiteral("a run"));
+  EXPECT_EQ(events->origin(), QStringLiteral("measured"));
+  EXPECT_EQ(events->skipped(), 0);
+  EXPECT_EQ(events->steps().size(), 2U);
+  double gpu_us = 0.0;
+  std::int64_t bytes = 0;
+  std::set<std::int32_t> layers;
+  for (std::size_t i = 0; i < events->size(); ++i) {
+    const TimelineEvent event = events->event(i);
+    const TimelineLane& lane = events->lanes()[static_cast<std::size_t>(event.lane)];
+    if (!lane.kind || event.step < 0) {
+      continue;
+    }
+    bytes += event.bytes;
+    layers.insert(event.layer);
+    if (lane.kind == sim::Lane::kGpu) {
+      gpu_us += event.us();
+    }
+  }
+  EXPECT_EQ(layers, (std::set<std::int32_t>{0, 4, 9}));
+  // 2 steps, 3 layers, 2 micro-batches: 4,096 bytes down and up each; rotate, encode, score, topk,
+  // union, fetched-attention, resident-attention and merge on the GPU, with their gaps.
+  EXPECT_EQ(bytes, 12 * 2 * 4096);
+  EXPECT_NEAR(gpu_us, 12 * (1 + 2 + 3 + 4 + 5 + 11 + 12 + 13 + 8 * 0.25), 1e-6);
+  const RangeFigures all = events->figures(0.0, events->total_us());
+  EXPECT_GT(all.transfer_us, 0.0);
+  EXPECT_LT(all.exposed_transfer_us, all.transfer_us);
 }
 
 TEST(ChromeEvents, PairsProcessesAndUnknownEntries) {

@@ -1,11 +1,9 @@
 #include "kvsieve/traces/nearest.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <numeric>
 
 namespace kvsieve::traces {
-namespace {
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -21,8 +19,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   }
   return row.back();
 }
-
-}  // namespace
 
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
   std::string best;

@@ -2,12 +2,15 @@
 // Where a sweep's results live: an SQLite file, a row a point, written in transactions, so that a
 // process that dies loses at most the points that it had in flight.
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace kvsieve::sim {
@@ -72,6 +75,11 @@ class SweepStore {
   /// All rows in the order of their numbers, then keys. Holds no lock while it visits; of rows that
   /// are written meanwhile some may be among them, each whole.
   void each(const std::function<void(const SweepRow&)>& visit) const;
+
+  /// The same in pages, for readers of several stores side by side: at most `count` rows behind the
+  /// one of this number and key, from the first on without one.
+  [[nodiscard]] std::vector<SweepRow> page_after(
+      const std::optional<std::pair<std::int64_t, std::string>>& last, std::size_t count) const;
 
   /// For readers that follow a store while it is written: first the rows at `places` as they are
   /// now, then those behind the place `last` (0 for all), in the order in which they were stored.

@@ -1,0 +1,252 @@
+#include "timings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "kvsieve/sim/metric_info.h"
+#include "kvsieve/sim/rank_test.h"
+#include "kvsieve/traces/error.h"
+
+namespace kvsieve::sim {
+namespace {
+
+// Pairs of repetitions that one case may have: memory and time grow with them.
+constexpr double kMostPairs = 25e6;
+// Of a difference of medians by that of a difference of means, of normal noise: sqrt(pi / 2).
+constexpr double kMedianEfficiency = 1.2533;
+
+std::vector<double> logarithms(const std::vector<double>& values) {
+  std::vector<double> logs(values.size());
+  std::transform(values.begin(), values.end(), logs.begin(),
+                 [](double value) { return std::log(value); });
+  return logs;
+}
+
+/// Noise that scattering repetitions put into a difference of medians.
+double scatter_of(const std::vector<double>& before, const std::vector<double>& after,
+                  double inflation) {
+  // Each side around its own median, so that a change does not count as noise.
+  std::vector<double> residuals;
+  for (const std::vector<double>* side : {&before, &after}) {
+    const double middle = median_of(*side);
+    for (const double value : *side) {
+      residuals.push_back(value - middle);
+    }
+  }
+  return kMedianEfficiency * robust_deviation(residuals) *
+         std::sqrt(inflation / static_cast<double>(before.size()) +
+                   inflation / static_cast<double>(after.size()));
+}
+
+/// Why a verdict can't be better than inconclusive; empty otherwise.
+std::string too_few(const TimingEvidence& timing, std::size_t family, double alpha) {
+  if (least_p(timing.old_count, timing.new_count) * static_cast<double>(family) < alpha) {
+    return {};
+  }
+  std::size_t enough = 1;
+  while (least_p(enough, enough) * static_cast<double>(family) >= alpha) {
+    ++enough;
+  }
+  return fmt::format("{} and {} repetitions, at least {} on each side needed", timing.old_count,
+                     timing.new_count, enough);
+}
+
+void judge(ResultChange& change, std::size_t family, const CompareOptions& options) {
+  TimingEvidence& timing = *change.timing;
+  const std::optional<ParetoDirection> best = metric_info(change.metric).best;
+  const auto set = [&](ChangeVerdict verdict, std::string reason = {}) {
+    change.verdict = verdict;
+    change.reason = std::move(reason);
+  };
+  // Beyond the threshold in both directions alike: 1.05 upwards is 1 / 1.05 downwards.
+  const double least = 1.0 + options.threshold + timing.noise;
+  const double clear = 1.0 + timing.lasting;
+  const bool sure = timing.adjusted_p < options.alpha;
+  const bool above = timing.ratio > least && timing.ratio_low > clear;
+  const bool below = timing.ratio < 1.0 / least && timing.ratio_high < 1.0 / clear;
+  if (sure && (above || below)) {
+    const bool better = best && (*best == ParetoDirection::kMax) == above;
+    set(!best ? ChangeVerdict::kChanged : better ? ChangeVerdict::kBetter : ChangeVerdict::kWorse);
+    return;
+  }
+  if (sure) {
+    set(ChangeVerdict::kMinor);
+    return;
+  }
+  if (std::string reason = too_few(timing, family, options.alpha); !reason.empty()) {
+    set(ChangeVerdict::kInconclusive, std::move(reason));
+    change.undecidable = true;
+    return;
+  }
+  // Nothing is the same that may be worse by more than the threshold.
+  const double most = clear + options.threshold;
+  const bool rises_badly = !best || *best == ParetoDirection::kMin;
+  if (rises_badly ? timing.ratio_high > most : timing.ratio_low < 1.0 / most) {
+    const bool bounded = std::isfinite(timing.ratio_high);
+    set(ChangeVerdict::kInconclusive,
+        bounded ? fmt::format("too noisy: the change may be {:+.1f}% to {:+.1f}%",
+                              100.0 * (timing.ratio_low - 1.0), 100.0 * (timing.ratio_high - 1.0))
+                : std::string("too noisy: repetitions are like their neighbours, which leaves too "
+                              "few that tell anything"));
+    return;
+  }
+  set(ChangeVerdict::kSame);
+}
+
+/// The change of one metric of one pair.
+ResultChange change_of(const BenchmarkCase& before, const BenchmarkCase& after,
+                       const std::string& metric, const CompareOptions& options, double between) {
+  ResultChange change{after.name, metric, after.name, ChangeVerdict::kInconclusive, {}, {},
+                      {},         {},     {}};
+  const auto values = [&](const BenchmarkCase& one) {
+    const auto found = one.values.find(metric);
+    return found == one.values.end() ? std::vector<double>{} : found->second;
+  };
+  const auto stated = [&](const BenchmarkCase& one) -> std::optional<double> {
+    const auto found = one.stated_medians.find(metric);
+    return found == one.stated_medians.end() ? std::nullopt : std::optional(found->second);
+  };
+  const std::vector<double> old_values = values(before);
+  const std::vector<double> new_values = values(after);
+  change.before = old_values.empty() ? stated(before) : std::optional(median_of(old_values));
+  change.after = new_values.empty() ? stated(after) : std::optional(median_of(new_values));
+  if (!change.before || !change.after) {
+    if (change.before) {
+      change.verdict = ChangeVerdict::kChanged;
+      change.reason = "no longer measured";
+    } else {
+      change.reason = change.after ? "not measured before" : "not measured on either side";
+      change.undecidable = true;
+    }
+    return change;
+  }
+  if (old_values.empty() || new_values.empty()) {
+    change.reason =
+        "no repetitions, only aggregates: measure without "
+        "--benchmark_report_aggregates_only";
+    change.undecidable = true;
+    return change;
+  }
+  const auto is_positive = [](double value) { return value > 0.0; };
+  if (!std::all_of(old_values.begin(), old_values.end(), is_positive)) {
+    change.reason = "values that are not above 0";
+    change.undecidable = true;
+    return change;
+  }
+  if (!std::all_of(new_values.begin(), new_values.end(), is_positive)) {
+    const bool is_time = metric == "real_time" || metric == "cpu_time";
+    change.verdict = ChangeVerdict::kChanged;
+    change.reason = is_time ? "is not a time" : "is not above 0";
+    return change;
+  }
+  change.timing = timing_evidence(old_values, new_values, options, between);
+  return change;
+}
+
+/// What a pair has to compare: of what nobody asked for, the time that the benchmark is timed by.
+std::vector<std::string> metrics_of(const BenchmarkCase& before, const BenchmarkCase& after,
+                                    const std::vector<std::string>& wanted) {
+  if (wanted.empty()) {
+    return {after.real_time ? "real_time" : "cpu_time"};
+  }
+  std::set<std::string> names;
+  for (const BenchmarkCase* one : {&before, &after}) {
+    for (const auto& [name, values] : one->values) {
+      names.insert(name);
+    }
+    for (const auto& [name, value] : one->stated_medians) {
+      names.insert(name);
+    }
+  }
+  std::erase_if(names, [&](const std::string& name) { return !is_wanted(name, wanted); });
+  return {names.begin(), names.end()};
+}
+
+}  // namespace
+
+TimingEvidence timing_evidence(const std::vector<double>& before, const std::vector<double>& after,
+                               const CompareOptions& options, double between) {
+  if (static_cast<double>(before.size()) * static_cast<double>(after.size()) > kMostPairs) {
+    throw Error(ErrorKind::kBadInput, fmt::format("{} and {} repetitions of a case are too many",
+                                                  before.size(), after.size()));
+  }
+  const std::vector<double> old_logs = logarithms(before);
+  const std::vector<double> new_logs = logarithms(after);
+  TimingEvidence timing;
+  timing.old_count = before.size();
+  timing.new_count = after.size();
+  timing.inflation = std::max(variance_inflation(old_logs), variance_inflation(new_logs));
+  const Shift shift = shift_between(old_logs, new_logs, 1.0 - options.alpha, timing.inflation);
+  timing.ratio = std::exp(shift.estimate);
+  timing.ratio_low = std::exp(shift.low);
+  timing.ratio_high = std::exp(shift.high);
+  const RankTest test = rank_test(old_logs, new_logs, timing.inflation);
+  timing.p = test.p;
+  timing.adjusted_p = test.p;
+  timing.exact = test.exact;
+  switch (options.noise.kind) {
+    case NoiseRule::Kind::kNone:
+      break;
+    case NoiseRule::Kind::kFixed:
+      timing.lasting = options.noise.share;
+      timing.noise = timing.lasting;
+      break;
+    case NoiseRule::Kind::kAuto:
+      timing.lasting = normal_quantile(1.0 - options.alpha) * between;
+      timing.noise = timing.lasting + scatter_of(old_logs, new_logs, timing.inflation);
+      break;
+  }
+  return timing;
+}
+
+void judge_timings(std::vector<ResultChange>& changes, const CompareOptions& options) {
+  std::vector<double> p;
+  for (const ResultChange& change : changes) {
+    if (change.timing) {
+      p.push_back(change.timing->p);
+    }
+  }
+  const std::vector<double> adjusted = holm_adjusted(p);
+  auto next = adjusted.begin();
+  for (ResultChange& change : changes) {
+    if (change.timing) {
+      change.timing->adjusted_p = *next++;
+      judge(change, adjusted.size(), options);
+    }
+  }
+}
+
+void compare_timings(const CasePairs& pairs, const CompareOptions& options,
+                     const SpreadBetweenRuns& between, ResultComparison& comparison) {
+  for (const auto& [before, after] : pairs.pairs) {
+    comparison.matched.push_back(after->name);
+    if (!before->error.empty() || !after->error.empty()) {
+      ResultChange change{after->name, "error", after->name, ChangeVerdict::kSame, {}, {},
+                          {},          {},      {}};
+      if (before->error.empty()) {
+        change.verdict = ChangeVerdict::kWorse;
+        change.reason = "fails now: " + after->error;
+      } else if (after->error.empty()) {
+        change.verdict = ChangeVerdict::kBetter;
+        change.reason = "failed before: " + before->error;
+      } else {
+        change.verdict = ChangeVerdict::kInconclusive;
+        change.reason = "fails on both sides: " + after->error;
+        change.undecidable = true;
+      }
+      comparison.changes.push_back(std::move(change));
+      continue;
+    }
+    for (const std::string& metric : metrics_of(*before, *after, options.metrics)) {
+      const double spread = between ? between(after->name, metric) : 0.0;
+      comparison.changes.push_back(change_of(*before, *after, metric, options, spread));
+    }
+  }
+  judge_timings(comparison.changes, options);
+}
+
+}  // namespace kvsieve::sim

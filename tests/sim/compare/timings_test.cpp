@@ -1,0 +1,199 @@
+#include "compare/timings.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "../../traces/fails_with.h"
+#include "timing_samples.h"
+
+namespace kvsieve::sim {
+namespace {
+
+using tests::fails_with;
+using tests::file_of;
+
+/// Repetitions around a level, the same pattern each time.
+std::vector<double> around(double level, std::size_t count, double width = 0.01) {
+  std::vector<double> values;
+  for (std::size_t i = 0; i < count; ++i) {
+    const double place = static_cast<double>((i * 7) % count) / static_cast<double>(count) - 0.5;
+    values.push_back(level * (1.0 + width * place));
+  }
+  return values;
+}
+
+ResultChange change_between(const std::vector<double>& before, const std::vector<double>& after,
+                            const CompareOptions& options = {}) {
+  const ResultComparison comparison =
+      compare_benchmarks(file_of({{"a/n:1", before}}), file_of({{"a/n:1", after}}), options);
+  return comparison.changes.at(0);
+}
+
+TEST(Timings, Verdicts) {
+  const std::vector<double> before = around(100, 10);
+  EXPECT_EQ(change_between(before, around(100, 10)).verdict, ChangeVerdict::kSame);
+  EXPECT_EQ(change_between(before, around(103, 10)).verdict, ChangeVerdict::kMinor);
+  EXPECT_EQ(change_between(before, around(97, 10)).verdict, ChangeVerdict::kMinor);
+  const ResultChange slow = change_between(before, around(110, 10));
+  EXPECT_EQ(slow.verdict, ChangeVerdict::kWorse);
+  EXPECT_NEAR(*slow.relative(), 0.10, 0.002);
+  EXPECT_LT(slow.timing->ratio_low, 1.10);
+  EXPECT_GT(slow.timing->ratio_high, 1.10);
+  EXPECT_EQ(change_between(before, around(90, 10)).verdict, ChangeVerdict::kBetter);
+}
+
+TEST(Timings, TooFewRepetitionsAreInconclusive) {
+  const ResultChange change = change_between(around(100, 4), around(200, 4));
+  EXPECT_EQ(change.verdict, ChangeVerdict::kInconclusive);
+  EXPECT_NE(change.reason.find("at least 5 on each side"), std::string::npos) << change.reason;
+  EXPECT_NEAR(*change.relative(), 1.0, 0.02);
+  // With more cases to judge, more are needed.
+  std::map<std::string, std::vector<double>> before;
+  std::map<std::string, std::vector<double>> after;
+  for (int i = 0; i < 20; ++i) {
+    before["a/n:" + std::to_string(i)] = around(100, 5);
+    after["a/n:" + std::to_string(i)] = around(100, 5);
+  }
+  const ResultComparison comparison = compare_benchmarks(file_of(before), file_of(after), {});
+  EXPECT_EQ(comparison.count(ChangeVerdict::kInconclusive), 20);
+  EXPECT_NE(comparison.changes[0].reason.find("at least 8"), std::string::npos);
+}
+
+TEST(Timings, NoiseThatCouldHideARegressionIsInconclusive) {
+  const ResultChange change = change_between(around(100, 12, 0.6), around(104, 12, 0.6));
+  EXPECT_EQ(change.verdict, ChangeVerdict::kInconclusive);
+  EXPECT_NE(change.reason.find("too noisy"), std::string::npos) << change.reason;
+}
+
+TEST(Timings, AggregatesAloneAreInconclusive) {
+  BenchmarkFile before = file_of({{"a/n:1", {}}});
+  before.cases[0].values.clear();
+  before.cases[0].stated_medians["real_time"] = 100;
+  BenchmarkFile after = before;
+  after.cases[0].stated_medians["real_time"] = 200;
+  const ResultChange change = compare_benchmarks(before, after, {}).changes.at(0);
+  EXPECT_EQ(change.verdict, ChangeVerdict::kInconclusive);
+  EXPECT_EQ(change.before, 100);
+  EXPECT_NE(change.reason.find("aggregates"), std::string::npos);
+}
+
+TEST(Timings, NoiseRules) {
+  const std::vector<double> before = around(100, 12, 0.04);
+  const std::vector<double> after = around(106, 12, 0.04);
+  CompareOptions options;
+  options.noise.kind = NoiseRule::Kind::kNone;
+  EXPECT_EQ(change_between(before, after, options).verdict, ChangeVerdict::kWorse);
+  EXPECT_EQ(change_between(before, after, options).timing->noise, 0.0);
+  options.noise = {NoiseRule::Kind::kFixed, 0.02};
+  EXPECT_EQ(change_between(before, after, options).verdict, ChangeVerdict::kMinor);
+  options.noise = {};
+  // 1.2533 * 1.4826 * MAD * sqrt(2 / 12); the distances from the middle are 0.333 % to 2 %.
+  const double noise = change_between(before, after, options).timing->noise;
+  EXPECT_NEAR(noise, 1.2533 * 1.4826 * 0.01 * std::sqrt(2.0 / 12.0), 0.0012);
+}
+
+TEST(Timings, RepetitionsThatDependOnTheirNeighboursCountForLess) {
+  // The later half of one side is slower: a phase of the machine as likely as a slower program.
+  const std::vector<double> steady = around(100, 20);
+  std::vector<double> drifting = around(100, 20);
+  for (std::size_t i = 8; i < 20; ++i) {
+    drifting[i] *= 1.16;
+  }
+  const ResultChange one = change_between(steady, drifting);
+  EXPECT_GT(one.timing->inflation, 3.0);
+  EXPECT_EQ(one.verdict, ChangeVerdict::kInconclusive);
+  // The same values in another order.
+  std::vector<double> mixed;
+  for (std::size_t i = 0; i < 20; ++i) {
+    mixed.push_back(drifting[(i * 7) % 20]);
+  }
+  EXPECT_EQ(change_between(steady, mixed).timing->inflation, 1.0);
+  EXPECT_EQ(change_between(steady, mixed).verdict, ChangeVerdict::kWorse);
+}
+
+TEST(Timings, UserCountersHaveADirection) {
+  BenchmarkFile before = file_of({{"a/n:1", around(100, 10)}});
+  BenchmarkFile after = before;
+  before.cases[0].values["bytes_per_second"] = around(1e9, 10);
+  after.cases[0].values["bytes_per_second"] = around(0.8e9, 10);
+  before.cases[0].values["rounds"] = around(10, 10);
+  after.cases[0].values["rounds"] = around(20, 10);
+  EXPECT_EQ(compare_benchmarks(before, after, {}).changes.size(), 1U);
+  CompareOptions options;
+  options.metrics = {"bytes_per_second", "rounds"};
+  const ResultComparison comparison = compare_benchmarks(before, after, options);
+  ASSERT_EQ(comparison.changes.size(), 2U);
+  EXPECT_EQ(comparison.changes[0].verdict, ChangeVerdict::kWorse);
+  EXPECT_EQ(comparison.changes[1].verdict, ChangeVerdict::kChanged);
+  options.metrics = {"no_such"};
+  EXPECT_TRUE(fails_with(ErrorKind::kUsage, "no_such",
+                         [&] { static_cast<void>(compare_benchmarks(before, after, options)); }));
+}
+
+TEST(Timings, ErrorsOfACase) {
+  BenchmarkFile before = file_of({{"a/n:1", around(100, 10)}, {"b", around(100, 10)}});
+  BenchmarkFile after = before;
+  after.cases[0].error = "no GPU";
+  EXPECT_EQ(compare_benchmarks(before, after, {}).changes[0].verdict, ChangeVerdict::kWorse);
+  before.cases[0].error = "no GPU";
+  EXPECT_EQ(compare_benchmarks(before, after, {}).changes[0].verdict, ChangeVerdict::kInconclusive);
+  after.cases[0].error = "";
+  EXPECT_EQ(compare_benchmarks(before, after, {}).changes[0].verdict, ChangeVerdict::kBetter);
+}
+
+TEST(Timings, TimesOfZeroAreInconclusive) {
+  EXPECT_EQ(change_between(std::vector<double>(10, 0.0), around(100, 10)).verdict,
+            ChangeVerdict::kInconclusive);
+}
+
+TEST(Timings, WhatIsNoLongerMeasuredHasChanged) {
+  const BenchmarkFile before = file_of({{"a/n:1", around(100, 10)}, {"b", around(100, 10)}});
+  BenchmarkFile after = before;
+  after.cases[0].values.erase("real_time");
+  const ResultChange gone = compare_benchmarks(before, after, {}).changes.at(0);
+  EXPECT_EQ(gone.verdict, ChangeVerdict::kChanged);
+  EXPECT_EQ(gone.reason, "no longer measured");
+  const ResultChange fresh = compare_benchmarks(after, before, {}).changes.at(0);
+  EXPECT_EQ(fresh.verdict, ChangeVerdict::kInconclusive);
+  EXPECT_EQ(fresh.reason, "not measured before");
+  EXPECT_EQ(compare_benchmarks(after, after, {}).changes.at(0).reason,
+            "not measured on either side");
+  const ResultChange zero = change_between(around(100, 10), std::vector<double>(10, 0.0));
+  EXPECT_EQ(zero.verdict, ChangeVerdict::kChanged);
+  EXPECT_EQ(zero.reason, "is not a time");
+}
+
+TEST(Timings, ContextsThatDiffer) {
+  BenchmarkFile before = file_of({{"a", around(100, 10)}});
+  BenchmarkFile after = before;
+  before.context = {{"date", "1"},           {"num_cpus", "2"},
+                    {"mhz_per_cpu", "2100"}, {"host_name", "runner-1"},
+                    {"kvsieve.isa", "avx2"}, {"load_avg", "[1]"}};
+  after.context = {{"date", "2"},
+                   {"num_cpus", "4"},
+                   {"mhz_per_cpu", "2000"},
+                   {"host_name", "runner-2"},
+                   {"kvsieve.isa", "avx512"},
+                   {"load_avg", "[2]"}};
+  const auto differences = compare_benchmarks(before, after, {}).set_up;
+  ASSERT_EQ(differences.size(), 3U);
+  EXPECT_EQ(differences[0].what, "kvsieve.isa");
+  EXPECT_TRUE(differences[0].machine);
+  EXPECT_EQ(differences[1].what, "num_cpus");
+  EXPECT_TRUE(differences[1].machine);
+  EXPECT_EQ(differences[2].what, "host_name");
+  EXPECT_FALSE(differences[2].machine);
+}
+
+TEST(Timings, WorstFirst) {
+  const ResultComparison comparison = compare_benchmarks(
+      file_of({{"a", around(100, 10)}, {"b", around(100, 10)}, {"c", around(100, 10)}}),
+      file_of({{"a", around(110, 10)}, {"b", around(130, 10)}, {"c", around(50, 10)}}), {});
+  EXPECT_EQ(comparison.changes[0].case_name, "b");
+  EXPECT_EQ(comparison.changes[1].case_name, "a");
+  EXPECT_EQ(comparison.changes[2].case_name, "c");
+}
+
+}  // namespace
+}  // namespace kvsieve::sim
