@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "bench/peers/peer_call.h"
-#include "bench/roofline.h"
+#include "kvsieve/bench/roofline.h"
 #include "kvsieve/kernels/budget_allocation.h"
 #include "kvsieve/kernels/cache_compaction.h"
 #include "kvsieve/kernels/instruction_set.h"

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "bench/peers/peer_call.h"
-#include "bench/roofline.h"
+#include "kvsieve/bench/roofline.h"
 #include "kvsieve/kernels/codebook_training.h"
 #include "kvsieve/kernels/head_tensors.h"
 #include "kvsieve/kernels/instruction_set.h"

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <cstdio>
 
-#include "bench/roofline.h"
+#include "kvsieve/bench/roofline.h"
 #include "kvsieve/kernels/instruction_set.h"
 #include "kvsieve/kernels/ragged_decode.h"
 #include "kvsieve/traces/error.h"

@@ -7,8 +7,8 @@
 #include <exception>
 
 #include "bench/peers/peer_call.h"
-#include "bench/retrieval_layer.h"
-#include "bench/roofline.h"
+#include "kvsieve/bench/retrieval_layer.h"
+#include "kvsieve/bench/roofline.h"
 #include "kvsieve/kernels/instruction_set.h"
 #include "kvsieve/kernels/row_memory.h"
 #include "kvsieve/kernels/sparse_decode.h"
