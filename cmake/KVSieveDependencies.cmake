@@ -9,6 +9,8 @@ find_package(SQLite3 3.40 REQUIRED)
 find_package(zstd REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+find_package(benchmark 1.7 REQUIRED)
+find_package(Threads REQUIRED)
 
 # Only kvsieve-mpi needs these.
 set(KVSIEVE_HAS_MPI OFF)
@@ -44,9 +46,4 @@ if(KVSIEVE_ENABLE_TESTS)
     set(Python3_EXECUTABLE /usr/bin/python3)
   endif()
   find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
-endif()
-
-if(KVSIEVE_ENABLE_BENCHMARKS)
-  find_package(benchmark 1.7 REQUIRED)
-  find_package(Threads REQUIRED)
 endif()

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <set>
 #include <system_error>
 
 #include "kvsieve/traces/error.h"
@@ -20,6 +21,22 @@ void check_output(const std::string& path, bool force, const std::vector<std::st
   }
   // Creates the temporary file and removes it again.
   const traces::OutputFile probe(path, force);
+}
+
+void check_outputs(const std::vector<std::string>& paths, bool force,
+                   const std::vector<std::string>& inputs) {
+  std::set<std::filesystem::path> outputs;
+  for (const std::string& path : paths) {
+    if (!path.empty() &&
+        !outputs.insert(std::filesystem::absolute(path).lexically_normal()).second) {
+      throw Error(ErrorKind::kUsage, fmt::format("{}: is two outputs of this command", path));
+    }
+  }
+  for (const std::string& path : paths) {
+    if (!path.empty()) {
+      check_output(path, force, inputs);
+    }
+  }
 }
 
 }  // namespace kvsieve::cli

@@ -10,4 +10,9 @@ namespace kvsieve::cli {
 /// `path` is one of the `inputs`, which --force must not replace.
 void check_output(const std::string& path, bool force, const std::vector<std::string>& inputs);
 
+/// check_output of several outputs of a command, of which those that are empty are not asked for.
+/// Throws Error(kUsage) also if two are the same file, before any is tried.
+void check_outputs(const std::vector<std::string>& paths, bool force,
+                   const std::vector<std::string>& inputs);
+
 }  // namespace kvsieve::cli

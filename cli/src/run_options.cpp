@@ -241,12 +241,16 @@ std::optional<sim::DecodeOptions> make_decode(const Arguments& arguments,
 
 }  // namespace
 
-void add_method_options(Arguments& arguments) {
+void add_method_options(Arguments& arguments, bool method_required) {
+  auto* method = po::value<std::string>();
+  if (method_required) {
+    method->required();
+  }
   const auto text = [](const char* fallback) {
     return po::value<std::string>()->default_value(fallback);
   };
   arguments.options("Method")(
-      "method,m", po::value<std::string>()->required(),
+      "method,m", method,
       fmt::format("eviction: {}; retrieval: {}. streaming-llm is both: retrieval if --top or "
                   "--placement is given",
                   fmt::join(eviction_names(), ", "), fmt::join(retrieval_names(), ", "))

@@ -22,8 +22,9 @@ struct RetrievalRun {
 };
 using RunPlan = std::variant<EvictionRun, RetrievalRun>;
 
-/// Adds the options that describe a method to `arguments`.
-void add_method_options(Arguments& arguments);
+/// Adds the options that describe a method to `arguments`. @param method_required for verbs that
+/// always have one
+void add_method_options(Arguments& arguments, bool method_required = true);
 
 /// The plan that parsed options describe for a trace of `model` on a backend. A preset name shared
 /// by both families means retrieval if --top or --placement is given and eviction otherwise. Throws

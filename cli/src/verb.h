@@ -18,10 +18,13 @@ struct Verb {
 /// All verbs, in the order of the help text.
 [[nodiscard]] const std::vector<Verb>& verbs();
 
+int run_bench(const std::vector<std::string>& arguments);
 int run_calibrate(const std::vector<std::string>& arguments);
 int run_check(const std::vector<std::string>& arguments);
+int run_compare(const std::vector<std::string>& arguments);
 int run_cost(const std::vector<std::string>& arguments);
 int run_info(const std::vector<std::string>& arguments);
+int run_profile(const std::vector<std::string>& arguments);
 int run_record(const std::vector<std::string>& arguments);
 int run_replay(const std::vector<std::string>& arguments);
 int run_report(const std::vector<std::string>& arguments);

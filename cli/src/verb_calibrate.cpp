@@ -1,10 +1,10 @@
 #include <fmt/format.h>
 
-#include <ctime>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "arguments.h"
+#include "date_option.h"
 #include "kvsieve/sim/calibration.h"
 #include "kvsieve/traces/error.h"
 #include "kvsieve/traces/output_file.h"
@@ -17,29 +17,6 @@ namespace po = boost::program_options;
 
 namespace kvsieve::cli {
 namespace {
-
-std::string today() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  return fmt::format("{:04}-{:02}-{:02}", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday);
-}
-
-/// Whether `text` begins with a calendar date, YYYY-MM-DD, and holds nothing that ISO 8601 has not.
-bool is_date(const std::string& text) {
-  constexpr std::string_view kForm = "dddd-dd-dd";
-  if (text.size() < kForm.size() ||
-      text.find_first_not_of("0123456789-:TZ.+") != std::string::npos) {
-    return false;
-  }
-  for (std::size_t i = 0; i < kForm.size(); ++i) {
-    const bool digit = text[i] >= '0' && text[i] <= '9';
-    if (kForm[i] == 'd' ? !digit : text[i] != kForm[i]) {
-      return false;
-    }
-  }
-  return true;
-}
 
 Table fit_table(const sim::CalibrationRecord& record) {
   Table table({"part", "rows", "floor_us", "unit_us", "us_per_gigabyte", "preset_share",
@@ -94,9 +71,7 @@ int run_calibrate(const std::vector<std::string>& words) {
   if (!arguments.parse(words)) {
     return 0;
   }
-  if (!is_date(date)) {
-    throw Error(ErrorKind::kUsage, fmt::format("--date is '{}', expected YYYY-MM-DD", date));
-  }
+  check_date(date);
   if (format != "json") {
     static_cast<void>(Table({}).format(format));
   }

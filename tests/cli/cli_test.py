@@ -15,8 +15,8 @@ KVSIEVE = os.environ.get("KVSIEVE", "kvsieve")
 SOURCE = Path(os.environ.get("KVSIEVE_SOURCE", Path(__file__).resolve().parents[2]))
 SAMPLE = SOURCE / "traces" / "samples" / "smollm2-needle.kvtrace"
 
-VERBS = ["run", "cost", "sweep", "train", "validate", "calibrate", "view", "report", "info", "check",
-         "synth", "record"]
+VERBS = ["run", "cost", "sweep", "train", "bench", "compare", "validate", "calibrate", "view", "report",
+         "profile", "info", "check", "synth", "record"]
 EVICTION = ["full", "streaming-llm", "h2o", "tova", "knorm", "snapkv", "pyramidkv",
             "pyramidkv-official", "ada-snapkv", "ada-pyramid", "criticalkv", "ada-criticalkv",
             "random"]

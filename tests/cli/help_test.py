@@ -17,11 +17,18 @@ WITHOUT_DEFAULT |= {("sweep", name) for name in (
     "config", "axis", "zip", "derive", "where", "sample", "store", "cache", "explain", "pareto", "best",
     "metrics")}
 WITHOUT_DEFAULT |= {("train", "output")}
+WITHOUT_DEFAULT |= {("profile", name) for name in (
+    "method", "window", "sinks", "pool", "codebook", "case", "from", "cupti", "date", "output",
+    "record", "rows")}
 WITHOUT_DEFAULT |= {(verb, name) for verb in ("validate", "calibrate") for name in (
     "measured", "engine", "engine-version", "kv-dtype", "as", "hardware")}
 WITHOUT_DEFAULT |= {("validate", "report"), ("validate", "fail-above"), ("calibrate", "output"),
                     ("calibrate", "date")}
 WITHOUT_DEFAULT |= {("report", name) for name in ("format", "output", "title", "png")}
+WITHOUT_DEFAULT |= {("bench", name) for name in (
+    "trace", "repetitions", "min-time", "against", "output-old", "output-new", "output")}
+WITHOUT_DEFAULT |= {("compare", name) for name in (
+    "tolerance", "metric", "filter", "fail-on", "against-history", "json", "markdown", "junit", "github")}
 WITHOUT_DEFAULT |= {("view", name) for name in ("page", "export", "format", "size")}
 
 
