@@ -22,7 +22,7 @@ ResultComparison a_comparison() {
        1024.0,
        "50%\nmore\x01",
        {},
-       {{"/root/src/gather, x:y.cuh", 41, 128, 1024}}},
+       {{"/project/src/gather, x:y.cuh", 41, 128, 1024}}},
       {"copy/n:1", "registers", "copy/n:1", ChangeVerdict::kBetter, 32.0, 30.0, {}, {}, {}}};
   comparison.added = {"new|case"};
   comparison.removed = {"old_case"};
@@ -66,7 +66,7 @@ TEST(ComparisonReport, MarkdownLeavesOutWhatIsTooMuch) {
 }
 
 TEST(ComparisonReport, AnnotationsAreEscapedAndPointAtTheLine) {
-  const std::string text = comparison_annotations(a_comparison(), kRule, "/root");
+  const std::string text = comparison_annotations(a_comparison(), kRule, "/project");
   EXPECT_TRUE(
       text.starts_with("::error file=src/gather%2C x%3Ay.cuh,line=41,title="
                        "gather|<b>/n%3A1::global_load_sectors +700.0%25: 128 to 1,024 (50%25 "
@@ -81,7 +81,7 @@ TEST(ComparisonReport, AnnotationsAreEscapedAndPointAtTheLine) {
 TEST(ComparisonReport, AnnotationsAreTenOfAKind) {
   ResultComparison comparison = a_comparison();
   comparison.removed.assign(50, "gone");
-  const std::string text = comparison_annotations(comparison, kRule, "/root");
+  const std::string text = comparison_annotations(comparison, kRule, "/project");
   std::size_t errors = 0;
   for (std::size_t at = text.find("::error"); at != std::string::npos;
        at = text.find("::error", at + 1)) {
