@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <random>
+
+#include "cases/random_numbers.h"
 
 namespace kvsieve::bench {
 namespace {
@@ -11,14 +12,6 @@ namespace {
 constexpr std::int64_t kKeptShare = 5;  ///< one in so many tokens stays
 constexpr std::size_t kCacheLine = 64;
 constexpr std::size_t kPatternNumbers = 1 << 16;
-
-std::vector<float> random_numbers(std::size_t count, std::uint32_t seed) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> numbers(count);
-  std::generate(numbers.begin(), numbers.end(), [&] { return normal(generator); });
-  return numbers;
-}
 
 }  // namespace
 

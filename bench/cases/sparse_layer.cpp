@@ -5,20 +5,13 @@
 #include <cstring>
 #include <iterator>
 #include <numeric>
-#include <random>
+
+#include "cases/random_numbers.h"
 
 namespace kvsieve::bench {
 namespace {
 
 constexpr std::size_t kPatternNumbers = 1 << 16;
-
-std::vector<float> random_numbers(std::size_t count, std::uint32_t seed) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> numbers(count);
-  std::generate(numbers.begin(), numbers.end(), [&] { return normal(generator); });
-  return numbers;
-}
 
 }  // namespace
 
