@@ -34,7 +34,6 @@ import os
 import platform
 import statistics
 import sys
-import time
 import types
 
 import kvpress
@@ -42,9 +41,10 @@ import torch
 import transformers
 from kvpress.utils import compute_n_kept
 
+from turns import seconds
+
 QUERY_HEADS, KV_HEADS, HEAD_DIM, WINDOW, POOL = 32, 8, 128, 32, 5
 KEPT_SHARE = 0.2
-REST_SECONDS = 0.02  # lets the other side's idle threads stop spinning
 
 
 def load_library(path):
@@ -148,13 +148,6 @@ class Ours:
         for head in range(KV_HEADS):
             kept[head, tokens[offsets[head]:offsets[head + 1]]] = True
         return kept
-
-
-def seconds(action):
-    time.sleep(REST_SECONDS)
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
 
 
 def compare(library, tokens, dtype, threads, rounds):

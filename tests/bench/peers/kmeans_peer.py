@@ -35,13 +35,13 @@ import platform
 import statistics
 import struct
 import sys
-import time
 
 import faiss
 import numpy as np
 
+from turns import seconds
+
 CLUSTERS = 4096
-REST_SECONDS = 0.02  # lets the other side's idle threads stop spinning
 SAMPLE = "traces/samples/smollm2-needle.kvtrace"
 
 
@@ -144,13 +144,6 @@ def objective(points, centroids):
     index = faiss.IndexFlatL2(points.shape[1])
     index.add(centroids)
     return float(index.search(points, 1)[0].astype(np.float64).mean())
-
-
-def seconds(action):
-    time.sleep(REST_SECONDS)
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
 
 
 def compare(library, points, iterations, threads, rounds):

@@ -22,14 +22,14 @@ import ctypes
 import os
 import statistics
 import sys
-import time
 
 import torch
 import torch.nn.functional as F
 
+from turns import median_seconds
+
 KV_HEADS, GROUP, HEAD_DIM, KEPT_SHARE = 8, 4, 128, 0.2
 LEAST_BYTES = 256 << 20
-REST_SECONDS = 0.02  # lets the other side's idle threads stop spinning
 DTYPES = {"f16": (0, torch.float16), "bf16": (1, torch.bfloat16), "f32": (2, torch.float32)}
 TOLERANCE = {"f16": 2e-3, "bf16": 2e-2, "f32": 1e-4}
 
@@ -110,14 +110,6 @@ def torch_per_head(layers):
     return step
 
 
-def seconds_a_layer(step, count):
-    time.sleep(REST_SECONDS)
-    start = time.perf_counter()
-    for i in range(count):
-        step(i)
-    return (time.perf_counter() - start) / count
-
-
 def compare(library, name, lengths, dtype_name, threads, rounds):
     code, dtype = DTYPES[dtype_name]
     layers = Layers(lengths, dtype)
@@ -130,15 +122,12 @@ def compare(library, name, lengths, dtype_name, threads, rounds):
         error = float((theirs - mine).abs().max())
         if error > TOLERANCE[dtype_name]:
             sys.exit(f"{side} differs from kvsieve by {error}")
-    times = {side: [] for side in sides}
-    for _ in range(rounds):
-        for side, step in sides.items():
-            times[side].append(seconds_a_layer(step, layers.count))
-    medians = {side: statistics.median(values) for side, values in times.items()}
+    bandwidths = []
+    medians = median_seconds(sides, layers.count, rounds,
+                             lambda: bandwidths.append(library.kvsieve_read_bandwidth(threads)))
     best = min((side for side in sides if side != "kvsieve"), key=medians.get)
     bandwidth = layers.bytes / medians["kvsieve"]
-    time.sleep(REST_SECONDS)
-    share = bandwidth / library.kvsieve_read_bandwidth(threads)
+    share = bandwidth / statistics.median(bandwidths)
     print(f"{name:14} {dtype_name:5} n {sum(lengths) / KV_HEADS / KEPT_SHARE:8.0f} "
           f"threads {threads}: kvsieve {medians['kvsieve'] * 1e6:8.0f} us "
           f"({bandwidth / 1e9:5.1f} GB/s, {share:4.0%} of reading), "

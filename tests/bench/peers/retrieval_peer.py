@@ -31,18 +31,18 @@ import ctypes
 import os
 import statistics
 import sys
-import time
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+from turns import median_seconds
 
 KV_HEADS, GROUP, HEAD_DIM, CODEWORDS, TOKENS = 8, 4, 128, 4096, 131072
 K = TOKENS * 3 // 100
 SELECTED = TOKENS * 6 // 100
 LAYERS = 4
 LEAST_BYTES = 256 << 20
-REST_SECONDS = 0.02  # lets the other side's idle threads stop spinning
 DTYPES = {"f16": (0, torch.float16), "bf16": (1, torch.bfloat16), "f32": (2, torch.float32)}
 TOLERANCE = {"f16": 2e-3, "bf16": 2e-2, "f32": 1e-4}
 
@@ -68,21 +68,6 @@ def load_library(path):
                                        pointer, integer, pointer, ctypes.c_float, pointer, pointer,
                                        number]
     return library
-
-
-def median_times(sides, count, rounds, each_round=lambda: None):
-    """Median seconds a step of each side, over rounds of `count` steps."""
-    times = {side: [] for side in sides}
-    for _ in range(rounds):
-        for side, step in sides.items():
-            time.sleep(REST_SECONDS)
-            start = time.perf_counter()
-            for i in range(count):
-                step(i)
-            times[side].append((time.perf_counter() - start) / count)
-        time.sleep(REST_SECONDS)
-        each_round()
-    return {side: statistics.median(values) for side, values in times.items()}
 
 
 class RetrievalLayers:
@@ -145,7 +130,7 @@ def compare_retrieval(library, threads, rounds):
     for h in range(KV_HEADS):
         union = set(theirs[h].flatten().tolist())
         shares.append(len(found[0][h] & union) / len(union))
-    medians = median_times(sides, LAYERS, rounds)
+    medians = median_seconds(sides, LAYERS, rounds)
     layers.close()
     fastest = min(("topk", "argpartition"), key=medians.get)
     print(f"retrieval  threads {threads}: "
@@ -231,7 +216,7 @@ def compare_attention(library, head_dim, dtype_name, threads, rounds):
         in_order.append(library.kvsieve_read_bandwidth(threads))
         at_random.append(library.kvsieve_row_reads(threads, row_bytes))
 
-    medians = median_times(sides, rows.steps, rounds, measure_reading)
+    medians = median_seconds(sides, rows.steps, rounds, measure_reading)
     rows.close()
     fastest = min(("at once", "per head"), key=medians.get)
     bandwidth = step_bytes / medians["kvsieve"]
