@@ -99,7 +99,12 @@ BenchCase key_encoding_case(int threads, std::int64_t n, std::int64_t d) {
                 std::make_shared<std::vector<std::uint16_t>>(static_cast<std::size_t>(n));
             PreparedCase prepared;
             prepared.iterate = [=] { encoder.encode(slice_of(*rows, n, d), 0, *codes); };
-            prepared.work = [=] { return kernels::key_encoding_work(n, codewords, d, 4); };
+            prepared.work = [=] {
+              kernels::Work work = kernels::key_encoding_work(n, codewords, d, 4);
+              // Not folded into the codewords here.
+              work += kernels::Work{d * d * 4, 0, 2 * n * d * d};
+              return work;
+            };
             return prepared;
           }};
 }

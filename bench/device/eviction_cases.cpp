@@ -54,10 +54,12 @@ DeviceCase window_scores_case(const ScoresShape& shape) {
             args.attention.scale = 1.0 / std::sqrt(static_cast<double>(d));
             args.scores = memory.output<float>(shape.kv_heads * args.scored_tokens);
             args.workspace = memory.workspace(device::window_scores_workspace_bytes(args));
+            const kernels::Work one =
+                kernels::window_scores_work(shape.group, shape.window, shape.tokens,
+                                            args.scored_tokens, d, element_bytes(shape.dtype));
             kernels::Work work;
             for (std::int64_t head = 0; head < shape.kv_heads; ++head) {
-              work += kernels::window_scores_work(shape.group, shape.window, shape.tokens, d,
-                                                  element_bytes(shape.dtype));
+              work += one;
             }
             return make_operation(std::move(memory), work,
                                   [args](device::Stream& at) { device::window_scores(args, at); });

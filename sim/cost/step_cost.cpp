@@ -620,6 +620,7 @@ double StepModel::prefill_us(const CostPoint& point, CostTerms* terms) const {
     // The observation window's attention over all keys, and moving what stays.
     const kernels::Work scores =
         kernels::window_scores_work(m_model.group(), kScoringWindow, point.context,
+                                    std::max<std::int64_t>(point.context - kScoringWindow, 0),
                                     m_model.head_dim, point.capacity.element_bytes);
     const double kept = stated_load(point.method, context, m_model.group()).kept_share * context;
     const kernels::Work moved = kernels::compact_cache_work(

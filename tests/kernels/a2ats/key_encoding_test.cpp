@@ -321,8 +321,9 @@ TEST(KeyEncoding, T34_ThePackedLayoutIsThreeWordsEveryEightCodes) {
   static_assert(packed_words(0) == 0 && packed_words(1) == 1 && packed_words(8) == 3);
 }
 
-TEST(KeyEncoding, WorkCountsWhiteningAndSearch) {
-  static_assert(key_encoding_work(10, 64, 32, 2).flops == 2 * 10 * 32 * (32 + 64));
+TEST(KeyEncoding, WorkCountsTheSearch) {
+  static_assert(key_encoding_work(10, 64, 32, 2).flops == 2 * 10 * 32 * 64);
+  static_assert(key_encoding_work(10, 64, 32, 2).bytes_read == 10 * 32 * 2 + 64 * 32 * 4);
   static_assert(key_encoding_work(10, 64, 32, 2).bytes_written == 20);
   static_assert(key_encoding_work(10, 64, 32, 2, CodeFormat::kPacked12).bytes_written == 16);
 }

@@ -32,8 +32,8 @@ TEST(Work, OfDenseAttention) {
 }
 
 TEST(Work, OfWindowScores) {
-  // 2 members with 3 queries each over 7 keys of 4: two passes over the keys.
-  expect_work(window_scores_work(2, 3, 7, 4, 2), (6 + 14) * 4 * 2, 2 * 7 * 4, 2 * 6 * 7 * 4 * 2);
+  // 2 members with 3 queries each over 7 keys of 4: two passes over the keys. 5 tokens are scored.
+  expect_work(window_scores_work(2, 3, 7, 5, 4, 2), (6 + 14) * 4 * 2, 5 * 4, 2 * 6 * 7 * 4 * 2);
 }
 
 TEST(Work, OfAllocationAndSelection) {

@@ -62,13 +62,14 @@ void pack_codes(std::span<const std::uint16_t> codes, std::span<std::uint32_t> w
 void unpack_codes(std::span<const std::uint32_t> words, std::int64_t first,
                   std::span<std::uint16_t> codes);
 
-/// Work of encoding N keys of `element_bytes` a number; appending a token is N = 1.
+/// Work of encoding N keys of `element_bytes` a number with L folded into the codewords; appending
+/// a token is N = 1.
 [[nodiscard]] constexpr Work key_encoding_work(std::int64_t keys, std::int64_t codewords,
                                                std::int64_t d, std::int64_t element_bytes,
                                                CodeFormat format = CodeFormat::kUint16) {
-  return {keys * d * element_bytes + (codewords + d) * d * 4,
+  return {keys * d * element_bytes + codewords * d * 4,
           format == CodeFormat::kUint16 ? keys * 2 : packed_words(keys) * 4,
-          2 * keys * d * (d + codewords)};
+          2 * keys * d * codewords};
 }
 
 }  // namespace kvsieve::kernels

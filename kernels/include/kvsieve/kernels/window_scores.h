@@ -76,11 +76,12 @@ void pool_scores(std::span<const float> scores, const Pooling& pooling, std::spa
 /// scores[j] = -||k_j||_2 before RoPE: keys of low norm draw attention (KeyNorm). scores [rows].
 void key_norm_scores(const HeadSlice& keys, std::span<float> scores);
 
-/// Work of attention_column_means for R queries of G members over n keys.
+/// Work of one KV head: two passes of R queries of G members over n keys, and the group's score of
+/// each of the `scored` tokens.
 [[nodiscard]] constexpr Work window_scores_work(std::int64_t members, std::int64_t queries,
-                                                std::int64_t n, std::int64_t d,
+                                                std::int64_t n, std::int64_t scored, std::int64_t d,
                                                 std::int64_t element_bytes) {
-  return {(members * queries + 2 * n) * d * element_bytes, members * n * 4,
+  return {(members * queries + 2 * n) * d * element_bytes, scored * 4,
           2 * 2 * members * queries * n * d};
 }
 
