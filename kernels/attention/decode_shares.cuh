@@ -206,6 +206,20 @@ __device__ void decode_write_part(const DecodeParams<Rows>& params,
   }
 }
 
+/// Neighbouring numbers by loads of 16 bytes, which the address is aligned to.
+template <class X, int kCount>
+__device__ inline void decode_query_numbers(const X* address, float (&numbers)[kCount]) {
+  constexpr int kSize = Vector16<X>::kSize;
+#pragma unroll
+  for (int first = 0; first < kCount; first += kSize) {
+    const Vector16<X> vector = load16(address + first);
+#pragma unroll
+    for (int i = 0; i < kSize; ++i) {
+      numbers[first + i] = to_float(vector.values[i]);
+    }
+  }
+}
+
 template <class T, int kHeadDim, int kGroup, class Rows>
 __device__ inline void decode_load_queries(
     const DecodeParams<Rows>& params, std::int64_t segment, int lane,
@@ -215,16 +229,21 @@ __device__ inline void decode_load_queries(
 #pragma unroll
   for (int g = 0; g < kGroup; ++g) {
 #pragma unroll
-    for (int i = 0; i < Team::kPerLane; ++i) {
-      const int column =
-          (i / Team::kPerVector * Team::kLanes + lane) * Team::kPerVector + i % Team::kPerVector;
-      const std::int64_t at = (segment * params.group + g) * kHeadDim + column;
-      float x = 0.0F;
-      if (g < params.group && column < kHeadDim) {
-        x = params.float_queries ? static_cast<const float*>(params.queries)[at]
-                                 : to_float(static_cast<const T*>(params.queries)[at]);
+    for (int v = 0; v < Team::kVectors; ++v) {
+      const int index = v * Team::kLanes + lane;
+      float numbers[Team::kPerVector] = {};
+      if (g < params.group && index < Team::kRowVectors) {
+        const std::int64_t at = (segment * params.group + g) * kHeadDim + index * Team::kPerVector;
+        if (params.float_queries) {
+          decode_query_numbers(static_cast<const float*>(params.queries) + at, numbers);
+        } else {
+          decode_query_numbers(static_cast<const T*>(params.queries) + at, numbers);
+        }
       }
-      queries[g][i] = x * factor;
+#pragma unroll
+      for (int i = 0; i < Team::kPerVector; ++i) {
+        queries[g][v * Team::kPerVector + i] = numbers[i] * factor;
+      }
     }
   }
 }
@@ -398,6 +417,8 @@ void launch_decode_merge(const DecodeParams<Rows>& params, Stream& stream) {
 template <class Rows>
 void launch_decode(std::string_view operation, DecodeParams<Rows> params, traces::DType dtype,
                    void* workspace, Stream& stream) {
+  require_contract(reinterpret_cast<std::uintptr_t>(params.queries) % 16 == 0, operation,
+                   "queries are not aligned to 16 bytes");
   auto* bytes = static_cast<unsigned char*>(workspace);
   params.starts = reinterpret_cast<std::int64_t*>(bytes);
   params.parts = reinterpret_cast<float*>(bytes + decode_starts_bytes(params.rows.segments()));

@@ -32,6 +32,7 @@ inline constexpr std::int64_t kDefaultDecodeShares = 4 * 132;
 [[nodiscard]] std::size_t ragged_decode_workspace_bytes(const RaggedDecodeArgs& args);
 
 /// Enqueues the decode step. Lengths are read on the device.
+/// @param args queries aligned to 16 bytes
 /// @param workspace aligned to 256 bytes
 /// Throws Error(kUsage) for a d, G or dtype without a kernel.
 void ragged_decode(const RaggedDecodeArgs& args, void* workspace, Stream& stream);

@@ -14,6 +14,7 @@ namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 [[nodiscard]] std::size_t sparse_decode_workspace_bytes(const SparseDecodeArgs& args);
 
 /// sparse_decode on the device; counts and rows are read there.
+/// @param args queries aligned to 16 bytes
 /// @param workspace aligned to 256 bytes
 /// Throws Error(kUsage) for a d, G or dtype without a kernel.
 void sparse_decode(const SparseDecodeArgs& args, void* workspace, Stream& stream);
