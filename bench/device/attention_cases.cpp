@@ -60,9 +60,10 @@ DeviceCase ragged_decode_case(const RaggedShape& shape) {
             const kernels::Work work =
                 kernels::ragged_decode_work(tokens, segments, shape.group, shape.head_dim,
                                             element_bytes(shape.dtype), sizeof(float));
-            return make_operation(std::move(memory), work, [args, workspace](device::Stream& at) {
-              device::ragged_decode(args, workspace, at);
-            });
+            return make_operation(std::move(memory), args, work,
+                                  [args, workspace](device::Stream& at) {
+                                    device::ragged_decode(args, workspace, at);
+                                  });
           }};
 }
 
@@ -78,40 +79,41 @@ struct SparseShape {
 };
 
 DeviceCase sparse_decode_case(const SparseShape& shape) {
-  return {fmt::format("sparse_decode/dtype:{}/d:{}/group:{}/n:{}/selected:{}",
-                      case_name_of(shape.dtype), shape.head_dim, shape.group, shape.tokens,
-                      shape.selected),
-          shape.size, [shape](device::Stream& stream) {
-            CaseMemory memory(stream);
-            std::vector<std::int32_t> rows;
-            for (std::int64_t i = 0; i < shape.segments * shape.selected; ++i) {
-              // Evenly over the segment, ascending.
-              rows.push_back(
-                  static_cast<std::int32_t>(i % shape.selected * shape.tokens / shape.selected));
-            }
-            kernels::SparseDecodeArgs args;
-            args.cache = {
-                memory.normal(shape.segments * shape.tokens * 2 * shape.head_dim, shape.dtype),
-                shape.dtype, shape.head_dim, shape.tokens};
-            args.segments = shape.segments;
-            args.queries = memory.normal(shape.segments * shape.group * shape.head_dim);
-            args.group = shape.group;
-            args.rows = memory.copy(rows);
-            args.capacity = shape.selected;
-            args.counts = memory.copy(std::vector<std::int32_t>(
-                static_cast<std::size_t>(shape.segments), static_cast<int>(shape.selected)));
-            args.scale = scale_of(shape.head_dim);
-            args.shares = shape.shares;
-            args.out = memory.output<float>(shape.segments * shape.group * shape.head_dim);
-            args.log_sums = memory.output<float>(shape.segments * shape.group);
-            void* workspace = memory.workspace(device::sparse_decode_workspace_bytes(args));
-            const kernels::Work work = kernels::sparse_decode_work(
-                shape.segments * shape.selected, shape.segments, shape.group, shape.head_dim,
-                element_bytes(shape.dtype));
-            return make_operation(std::move(memory), work, [args, workspace](device::Stream& at) {
-              device::sparse_decode(args, workspace, at);
-            });
-          }};
+  return {
+      fmt::format("sparse_decode/dtype:{}/d:{}/group:{}/n:{}/selected:{}",
+                  case_name_of(shape.dtype), shape.head_dim, shape.group, shape.tokens,
+                  shape.selected),
+      shape.size, [shape](device::Stream& stream) {
+        CaseMemory memory(stream);
+        std::vector<std::int32_t> rows;
+        for (std::int64_t i = 0; i < shape.segments * shape.selected; ++i) {
+          // Evenly over the segment, ascending.
+          rows.push_back(
+              static_cast<std::int32_t>(i % shape.selected * shape.tokens / shape.selected));
+        }
+        kernels::SparseDecodeArgs args;
+        args.cache = {
+            memory.normal(shape.segments * shape.tokens * 2 * shape.head_dim, shape.dtype),
+            shape.dtype, shape.head_dim, shape.tokens};
+        args.segments = shape.segments;
+        args.queries = memory.normal(shape.segments * shape.group * shape.head_dim);
+        args.group = shape.group;
+        args.rows = memory.copy(rows);
+        args.capacity = shape.selected;
+        args.counts = memory.copy(std::vector<std::int32_t>(
+            static_cast<std::size_t>(shape.segments), static_cast<int>(shape.selected)));
+        args.scale = scale_of(shape.head_dim);
+        args.shares = shape.shares;
+        args.out = memory.output<float>(shape.segments * shape.group * shape.head_dim);
+        args.log_sums = memory.output<float>(shape.segments * shape.group);
+        void* workspace = memory.workspace(device::sparse_decode_workspace_bytes(args));
+        const kernels::Work work =
+            kernels::sparse_decode_work(shape.segments * shape.selected, shape.segments,
+                                        shape.group, shape.head_dim, element_bytes(shape.dtype));
+        return make_operation(std::move(memory), args, work, [args, workspace](device::Stream& at) {
+          device::sparse_decode(args, workspace, at);
+        });
+      }};
 }
 
 DeviceCase merge_partial_case(CaseSize size, std::int64_t rows, std::int64_t head_dim) {
@@ -128,7 +130,7 @@ DeviceCase merge_partial_case(CaseSize size, std::int64_t rows, std::int64_t hea
             args.n = rows;
             args.head_dim = head_dim;
             return make_operation(
-                std::move(memory), kernels::merge_partial_work(rows, head_dim),
+                std::move(memory), args, kernels::merge_partial_work(rows, head_dim),
                 [args, out, log_sums](device::Stream& at) {
                   const auto n = static_cast<std::size_t>(args.n);
                   const auto d = static_cast<std::size_t>(args.head_dim);
@@ -172,7 +174,7 @@ DeviceCase value_norms_case(const NormsShape& shape) {
               work += kernels::value_norms_work(shape.tokens, shape.head_dim, shape.width,
                                                 element_bytes(shape.dtype));
             }
-            return make_operation(std::move(memory), work,
+            return make_operation(std::move(memory), args, work,
                                   [args](device::Stream& at) { device::value_norms(args, at); });
           }};
 }

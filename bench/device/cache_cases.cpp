@@ -86,7 +86,7 @@ DeviceCase compact_cache_case(const CacheShape& shape) {
             args.cache = cache.view;
             args.failed_segment = cache.failed;
             return make_operation(
-                std::move(memory),
+                std::move(memory), args,
                 kernels::compact_cache_work(cache.layout.rows(), shape.segments, shape.head_dim,
                                             element_bytes(shape.dtype)),
                 [args](device::Stream& at) {
@@ -109,7 +109,7 @@ DeviceCase append_tokens_case(const CacheShape& shape, std::int64_t per_segment)
             args.cache = cache.view;
             args.failed_segment = cache.failed;
             return make_operation(
-                std::move(memory),
+                std::move(memory), args,
                 kernels::append_tokens_work(shape.segments, per_segment, shape.head_dim,
                                             element_bytes(shape.dtype)),
                 [args, cache, lengths](device::Stream& at) {
@@ -128,7 +128,7 @@ DeviceCase remove_last_tokens_case(const CacheShape& shape) {
             args.count = 1;
             args.cache = cache.view;
             args.failed_segment = cache.failed;
-            return make_operation(std::move(memory),
+            return make_operation(std::move(memory), args,
                                   kernels::remove_last_tokens_work(shape.segments),
                                   [args, cache, lengths](device::Stream& at) {
                                     cache.reset(lengths, at);
@@ -152,7 +152,7 @@ DeviceCase regrow_cache_case(const CacheShape& shape) {
             args.to = grown.view;
             args.failed_segment = grown.failed;
             return make_operation(
-                std::move(memory),
+                std::move(memory), args,
                 kernels::regrow_cache_work(layout.rows(), shape.segments, shape.head_dim,
                                            element_bytes(shape.dtype)),
                 [args](device::Stream& at) {

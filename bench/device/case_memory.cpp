@@ -13,17 +13,23 @@ std::vector<std::byte> as_stored(const std::vector<float>& numbers, traces::DTyp
 
 class MadeOperation final : public DeviceOperation {
  public:
-  MadeOperation(CaseMemory memory, kernels::Work work, std::function<void(device::Stream&)> enqueue)
-      : m_memory(std::move(memory)), m_work(work), m_enqueue(std::move(enqueue)) {}
+  MadeOperation(CaseMemory memory, std::any arguments, kernels::Work work,
+                std::function<void(device::Stream&)> enqueue)
+      : m_memory(std::move(memory)),
+        m_arguments(std::move(arguments)),
+        m_work(work),
+        m_enqueue(std::move(enqueue)) {}
 
   void enqueue(device::Stream& stream) override { m_enqueue(stream); }
   [[nodiscard]] kernels::Work work() const override { return m_work; }
+  [[nodiscard]] const std::any& arguments() const override { return m_arguments; }
   [[nodiscard]] std::vector<double> results(device::Stream& stream) const override {
     return m_memory.results(stream);
   }
 
  private:
   CaseMemory m_memory;
+  std::any m_arguments;
   kernels::Work m_work;
   std::function<void(device::Stream&)> m_enqueue;
 };
@@ -100,9 +106,11 @@ std::vector<double> CaseMemory::results(device::Stream& stream) const {
   return all;
 }
 
-std::unique_ptr<DeviceOperation> make_operation(CaseMemory memory, kernels::Work work,
+std::unique_ptr<DeviceOperation> make_operation(CaseMemory memory, std::any arguments,
+                                                kernels::Work work,
                                                 std::function<void(device::Stream&)> enqueue) {
-  return std::make_unique<MadeOperation>(std::move(memory), work, std::move(enqueue));
+  return std::make_unique<MadeOperation>(std::move(memory), std::move(arguments), work,
+                                         std::move(enqueue));
 }
 
 std::string case_name_of(traces::DType dtype) {

@@ -1,6 +1,7 @@
 #pragma once
 // The memory that a device case works on: inputs from fixed seeds, uploaded once, and outputs.
 
+#include <any>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -77,9 +78,10 @@ class CaseMemory {
   std::vector<Result> m_results;
 };
 
-/// An operation of its memory, of what enqueues it, and of its work.
+/// An operation of its memory, its launcher's arguments, its work, and what enqueues it.
 [[nodiscard]] std::unique_ptr<DeviceOperation> make_operation(
-    CaseMemory memory, kernels::Work work, std::function<void(device::Stream&)> enqueue);
+    CaseMemory memory, std::any arguments, kernels::Work work,
+    std::function<void(device::Stream&)> enqueue);
 
 /// As case names have it: "bf16".
 [[nodiscard]] std::string case_name_of(traces::DType dtype);

@@ -42,7 +42,7 @@ DeviceCase query_moment_case(const MomentShape& shape) {
             args.moments = memory.output<double>(shape.kv_heads * d * d);
             args.workspace = memory.workspace(device::query_moment_workspace_bytes(args));
             const auto bytes = static_cast<std::size_t>(shape.kv_heads * d * d) * sizeof(double);
-            return make_operation(std::move(memory),
+            return make_operation(std::move(memory), args,
                                   kernels::query_moment_work(heads * shape.rows, shape.kv_heads, d,
                                                              element_bytes(shape.dtype)),
                                   [args, bytes](device::Stream& at) {
@@ -72,7 +72,7 @@ DeviceCase whiten_case(CaseSize size, DType dtype, std::int64_t head_dim, std::i
             args.keys = {memory.normal(keys * head_dim, dtype), dtype, keys, head_dim, head_dim};
             args.cholesky = memory.copy(lower_factor(1, head_dim));
             args.z = memory.output<float>(keys * head_dim);
-            return make_operation(std::move(memory),
+            return make_operation(std::move(memory), args,
                                   kernels::whiten_work(keys, head_dim, element_bytes(dtype)),
                                   [args](device::Stream& at) { device::whiten(args, at); });
           }};
@@ -92,7 +92,7 @@ DeviceCase kmeans_seeds_case(CaseSize size, std::int64_t head_dim, std::int64_t 
             args.seeding = seeding;
             args.seeds = memory.output<std::int32_t>(clusters);
             return make_operation(
-                std::move(memory),
+                std::move(memory), args,
                 kernels::kmeans_seeds_work(device::seed_candidates(args), clusters, head_dim),
                 [args](device::Stream& at) { device::choose_seeds(args, at, {}); });
           }};
@@ -115,7 +115,7 @@ DeviceCase kmeans_case(CaseSize size, std::int64_t head_dim, std::int64_t points
             for (std::int64_t iteration = 0; iteration <= kIterations; ++iteration) {
               work += one;
             }
-            return make_operation(std::move(memory), work, [=](device::Stream& at) {
+            return make_operation(std::move(memory), {}, work, [=](device::Stream& at) {
               kernels::KMeansOptions options{
                   .clusters = clusters, .max_iterations = kIterations, .tolerance = 0.0};
               options.initial = {initial->data(), clusters, head_dim};
@@ -161,7 +161,7 @@ DeviceCase codeword_table_case(CaseSize size, std::int64_t head_dim, std::int64_
             args.biases = static_cast<float*>(
                 memory.workspace(static_cast<std::size_t>(kv_heads * padded) * sizeof(float)));
             args.centers = memory.output<float>(kv_heads * head_dim);
-            return make_operation(std::move(memory),
+            return make_operation(std::move(memory), args,
                                   device::codeword_table_work(kv_heads, codewords, head_dim),
                                   [args](device::Stream& at) { device::codeword_table(args, at); });
           }};
@@ -217,7 +217,7 @@ DeviceCase key_encoding_case(const EncodingShape& shape) {
             CaseMemory memory(stream);
             const Encoding encoding(shape, memory, stream);
             return make_operation(
-                std::move(memory), encoding.work,
+                std::move(memory), encoding.args, encoding.work,
                 [args = encoding.args](device::Stream& at) { device::key_encoding(args, at); });
           }};
 }
@@ -228,7 +228,7 @@ DeviceCase append_code_case(const EncodingShape& shape) {
             CaseMemory memory(stream);
             const Encoding encoding(shape, memory, stream);
             void* workspace = memory.workspace(device::append_code_workspace_bytes(shape.kv_heads));
-            return make_operation(std::move(memory), encoding.work,
+            return make_operation(std::move(memory), encoding.args, encoding.work,
                                   [args = encoding.args, workspace](device::Stream& at) {
                                     device::append_code(args, workspace, at);
                                   });
@@ -254,7 +254,8 @@ DeviceCase unpack_codes_case(CaseSize size, std::int64_t segments, std::int64_t 
             args.tokens = tokens;
             args.codes = memory.output<std::uint16_t>(segments * tokens);
             args.codes_stride = tokens;
-            return make_operation(std::move(memory), kernels::unpack_codes_work(segments, tokens),
+            return make_operation(std::move(memory), args,
+                                  kernels::unpack_codes_work(segments, tokens),
                                   [args](device::Stream& at) { device::unpack_codes(args, at); });
           }};
 }

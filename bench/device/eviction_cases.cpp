@@ -61,7 +61,7 @@ DeviceCase window_scores_case(const ScoresShape& shape) {
             for (std::int64_t head = 0; head < shape.kv_heads; ++head) {
               work += one;
             }
-            return make_operation(std::move(memory), work,
+            return make_operation(std::move(memory), args, work,
                                   [args](device::Stream& at) { device::window_scores(args, at); });
           }};
 }
@@ -87,7 +87,7 @@ DeviceCase budget_allocation_case(const AllocationShape& shape) {
             args.first_not_finite = memory.output<std::int64_t>(1);
             args.workspace = memory.workspace(device::budget_allocation_workspace_bytes(args));
             return make_operation(
-                std::move(memory), kernels::budget_allocation_work(shape.heads, shape.m),
+                std::move(memory), args, kernels::budget_allocation_work(shape.heads, shape.m),
                 [args](device::Stream& at) { device::budget_allocation(args, at); });
           }};
 }
@@ -130,7 +130,7 @@ DeviceCase token_selection_case(const SelectionShape& shape) {
             args.kept = memory.output<std::int32_t>(kept + shape.units * shape.window);
             args.workspace = memory.workspace(device::token_selection_workspace_bytes(args));
             return make_operation(
-                std::move(memory), kernels::token_selection_work(shape.units * shape.m, kept),
+                std::move(memory), args, kernels::token_selection_work(shape.units * shape.m, kept),
                 [args](device::Stream& at) { device::token_selection(args, at); });
           }};
 }

@@ -77,7 +77,7 @@ DeviceCase eviction_loss_case(const LossShape& shape) {
                                                   shape.selections * kept_tokens,
                                                   element_bytes(shape.dtype));
             }
-            return make_operation(std::move(memory), work,
+            return make_operation(std::move(memory), args, work,
                                   [args](device::Stream& at) { device::eviction_loss(args, at); });
           }};
 }
@@ -116,7 +116,7 @@ DeviceCase projected_loss_case(const ProjectionShape& shape) {
             args.unit_loss = memory.output<float>(shape.selections * shape.units * shape.queries);
             args.layer_loss = memory.output<float>(shape.selections * shape.queries);
             args.output_norm = memory.output<float>(shape.queries);
-            return make_operation(std::move(memory),
+            return make_operation(std::move(memory), args,
                                   kernels::projected_loss_work(
                                       shape.q_heads, shape.units, shape.selections, shape.queries,
                                       shape.head_dim, shape.width, element_bytes(shape.dtype)),

@@ -39,7 +39,8 @@ DeviceCase rotate_rows_case(CaseSize size, std::int64_t rows, std::int64_t head_
             args.sin = memory.copy(sines);
             args.rope_dim = rope_dim;
             args.out = memory.output<float>(rows * head_dim);
-            return make_operation(std::move(memory), kernels::windowed_rope_work(rows, head_dim),
+            return make_operation(std::move(memory), args,
+                                  kernels::windowed_rope_work(rows, head_dim),
                                   [args](device::Stream& at) { device::rotate_rows(args, at); });
           }};
 }
@@ -62,7 +63,7 @@ DeviceCase windowed_scores_case(CaseSize size, std::int64_t rows, std::int64_t t
             args.window = window;
             args.out = memory.output<float>(rows * tokens);
             return make_operation(
-                std::move(memory), kernels::windowed_scores_work(rows, rows * tokens),
+                std::move(memory), args, kernels::windowed_scores_work(rows, rows * tokens),
                 [args](device::Stream& at) { device::windowed_scores(args, at); });
           }};
 }
@@ -96,7 +97,7 @@ DeviceCase score_table_case(const TableShape& shape) {
             args.head_dim = shape.head_dim;
             args.scale = 1.0F / std::sqrt(static_cast<float>(shape.head_dim));
             args.table = memory.output<float>(rows * shape.codewords);
-            return make_operation(std::move(memory),
+            return make_operation(std::move(memory), args,
                                   kernels::score_table_work(
                                       shape.segments, shape.kv_heads, shape.group, shape.codewords,
                                       shape.head_dim, element_bytes(shape.dtype)),
@@ -135,7 +136,7 @@ DeviceCase lookup_scores_case(const LookupShape& shape) {
             args.range = {0, shape.tokens};
             args.scores = memory.output<float>(shape.segments * shape.group * shape.tokens);
             args.stride = shape.tokens;
-            return make_operation(std::move(memory),
+            return make_operation(std::move(memory), args,
                                   kernels::lookup_scores_work(shape.segments, shape.group,
                                                               shape.codewords, shape.tokens),
                                   [args](device::Stream& at) { device::lookup_scores(args, at); });
@@ -162,7 +163,7 @@ DeviceCase topk_retrieval_case(const LookupShape& shape) {
             args.k = shape.k();
             args.mask = output_mask(shape, memory);
             args.workspace = memory.workspace(device::topk_retrieval_workspace_bytes(args));
-            return make_operation(std::move(memory),
+            return make_operation(std::move(memory), args,
                                   kernels::topk_retrieval_work(shape.segments * shape.group,
                                                                shape.range().size(), shape.k()),
                                   [args](device::Stream& at) { device::topk_retrieval(args, at); });
@@ -188,7 +189,7 @@ DeviceCase list_tokens_case(const LookupShape& shape) {
             args.range = shape.range();
             args.lists = {memory.output<std::int32_t>(shape.segments * capacity),
                           memory.output<std::int32_t>(shape.segments), capacity};
-            return make_operation(std::move(memory),
+            return make_operation(std::move(memory), args,
                                   kernels::list_tokens_work(shape.segments, shape.range().size(),
                                                             shape.segments * capacity),
                                   [args](device::Stream& at) { device::list_tokens(args, at); });
@@ -217,7 +218,7 @@ DeviceCase build_buckets_case(const LookupShape& shape) {
             const device::BuildBucketsArgs args =
                 buckets_of(shape, 0, memory.copy(shape.codes()), memory);
             return make_operation(
-                std::move(memory),
+                std::move(memory), args,
                 kernels::build_buckets_work(shape.segments, shape.range().size(), shape.codewords),
                 [args](device::Stream& at) { device::build_buckets(args, at); });
           }};
@@ -244,7 +245,7 @@ DeviceCase bucket_retrieval_case(const LookupShape& shape) {
             args.mask = output_mask(shape, memory);
             args.workspace = memory.workspace(device::bucket_retrieval_workspace_bytes(args));
             return make_operation(
-                std::move(memory),
+                std::move(memory), args,
                 kernels::code_buckets_work(shape.segments * shape.group, shape.codewords, shape.k(),
                                            kTail),
                 [args](device::Stream& at) { device::bucket_retrieval(args, at); });

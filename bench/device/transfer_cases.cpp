@@ -65,7 +65,7 @@ DeviceCase gather_rows_case(const GatherShape& shape) {
             args.target =
                 memory.output<std::uint8_t>(shape.segments * shape.selected * shape.row_bytes());
             return make_operation(
-                std::move(memory),
+                std::move(memory), args,
                 kernels::kv_gather_work(shape.segments * shape.selected, shape.head_dim,
                                         element_bytes(shape.dtype)),
                 [args](device::Stream& at) { device::gather_rows(args, at); });
@@ -104,7 +104,7 @@ DeviceCase serve_hot_buffers_case(const GatherShape& shape, kernels::HotPolicy p
           missing += step.missing.size();
         }
         return make_operation(
-            std::move(memory),
+            std::move(memory), args,
             kernels::kv_gather_work(shape.segments * static_cast<std::int64_t>(missing),
                                     shape.head_dim, element_bytes(shape.dtype)),
             [args, second](device::Stream& at) {
@@ -147,7 +147,7 @@ DeviceCase pack_step_message_case(const MessageShape& shape) {
             args.new_row = 1;
             args.moved_row = 3;
             return make_operation(
-                std::move(memory),
+                std::move(memory), args,
                 kernels::pack_step_message_work(shape.q_heads, shape.kv_heads, d, bytes),
                 [args, resident_bytes](device::Stream& at) {
                   device::fill_device(args.resident, 0, static_cast<std::size_t>(resident_bytes),
@@ -166,7 +166,7 @@ DeviceCase unpack_rows_case(CaseSize size, DType dtype, std::int64_t n) {
             args.dtype = dtype;
             args.n = n;
             args.out = memory.output<float>(n);
-            return make_operation(std::move(memory),
+            return make_operation(std::move(memory), args,
                                   kernels::unpack_rows_work(n, element_bytes(dtype)),
                                   [args](device::Stream& at) { device::unpack_rows(args, at); });
           }};

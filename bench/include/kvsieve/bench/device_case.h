@@ -2,6 +2,7 @@
 // The kernels' cases on a device: what `bench --backend cuda` times, `profile` records and
 // kvsieve-counters counts. Inputs come from a fixed seed, so that counts are facts.
 
+#include <any>
 #include <functional>
 #include <memory>
 #include <string>
@@ -22,6 +23,9 @@ class DeviceOperation {
   virtual void enqueue(device::Stream& stream) = 0;
   /// The operation's own work function for these inputs.
   [[nodiscard]] virtual kernels::Work work() const = 0;
+  /// What its launcher was given (RaggedDecodeArgs, ...), of the last call if there are several;
+  /// empty where that is no one struct.
+  [[nodiscard]] virtual const std::any& arguments() const = 0;
   /// Everything that it wrote, as numbers in a fixed order, after waiting for the stream.
   [[nodiscard]] virtual std::vector<double> results(device::Stream& stream) const = 0;
 };
