@@ -1,22 +1,19 @@
 #pragma once
-// One decode step over segments of tokens, wherever their rows lie (ragged_decode.cuh,
-// sparse_decode.cuh).
+// One decode step over segments of tokens, wherever their rows lie (RaggedRows, ListedRows).
 //
 // Idea: three kernels. The first turns lengths into starts. In the second a block takes one share,
 // an equal number of tokens of all segments laid end to end, and leaves an unnormalised partial
 // result (maximum, sum, output) for each segment that it touches. The third merges the parts of a
 // segment, in token order, so that the bits do not depend on the order of blocks.
 //
-// Threads: a row of K or V is read by a team of lanes, 16 bytes (or twice as many for the longest
-// rows) a lane; a warp holds several teams. Teams take tokens in turn, kBatch at a time: the values
-// of a batch are requested before its scores are computed, and the keys of the next batch before
-// its values are used, so that some rows are always on their way. Each lane keeps its slice of G
-// queries and G outputs in registers; K and V are read once for all G.
+// Threads: a team of lanes reads a row of K or V, 16 bytes (of the longest rows 32) a lane; a warp
+// holds several teams. Teams take tokens in turn, a batch at a time: a batch's values are requested
+// before its scores are computed, the next batch's keys before its values are used. A lane keeps
+// its slice of G queries and outputs in registers; K and V are read once for all G. Rows tells
+// where they lie: row j of segment s begins at element<d>(s, j) of keys() and of values().
 //
-// Rows tells where they lie: keys() and values(), segments(), head_dim(), length(s), and the
-// element of both at which row j of segment s begins, element<d>(s, j).
-//
-// Bytes: 2 d elements a token, and G (d + 2) floats written and read a part.
+// Bytes: 2 d elements a token and, from the caches, a last row again for each token that a batch
+// lacks; a part costs 4 d G of queries a warp, and G (d + 2) floats written and read.
 // Limits: d in kDeviceHeadDims, G <= 8; G is rounded up to a power of two, the rest being zero.
 
 #include <cstdint>
@@ -33,6 +30,9 @@ namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 
 inline constexpr int kDecodeThreads = 128;
 inline constexpr int kDecodeWarps = kDecodeThreads / kWarpSize;
+/// Tokens that a team asks for at once.
+template <int kGroup>
+inline constexpr int kDecodeBatch = kGroup <= 4 ? 4 : 2;
 inline constexpr float kLog2E = 1.44269504088896341F;
 inline constexpr float kLn2 = 0.693147180559945309F;
 
@@ -253,7 +253,7 @@ template <class Rows, class T, int kHeadDim, int kGroup>
 __global__ void __launch_bounds__(kDecodeThreads, 2)
     decode_shares_kernel(DecodeParams<Rows> params) {
   using Team = DecodeTeam<T, kHeadDim>;
-  constexpr int kBatch = kGroup <= 4 ? 4 : 2;
+  constexpr int kBatch = kDecodeBatch<kGroup>;
   const int team = static_cast<int>(threadIdx.x) / Team::kLanes;
   const int lane = static_cast<int>(threadIdx.x) % Team::kLanes;
   const T* keys = static_cast<const T*>(params.rows.keys());

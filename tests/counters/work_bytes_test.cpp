@@ -1,91 +1,114 @@
-// What kernels load and store is what the operations' work functions say, where every byte has to
-// cross memory once.
+// What kernels load and store is what the operations' work functions say, and what is derived by
+// hand of what they read again and write besides (traffic/).
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "case_counters.h"
+#include "source_path.h"
+#include "traffic/traffic.h"
 
 namespace kvsieve::bench {
 namespace {
 
-struct Traffic {
-  std::string name;
-  kernels::Work work;
-  ptx::Counters counters;
-};
-
-std::vector<Traffic> all_traffic(int architecture) {
-  std::vector<Traffic> all;
-  for (const cuda_::DeviceCase& item : cuda_::device_cases()) {
-    if (item.size == cuda_::CaseSize::kCounted) {
-      Traffic& traffic = all.emplace_back();
-      traffic.name = item.name;
-      cuda_::device::Stream stream;
-      traffic.work = item.prepare(stream)->work();
-      for (const CaseCounters& kernel : count_case(item, architecture)) {
-        traffic.counters += kernel.run.counters.total;
-      }
-    }
+std::vector<OperationTraffic> all_traffic() {
+  std::vector<OperationTraffic> all;
+  for (const auto group : {attention_traffic, cache_traffic, codebook_traffic, eviction_traffic,
+                           loss_traffic, retrieval_traffic, transfer_traffic}) {
+    const std::span<const OperationTraffic> traffic = group();
+    all.insert(all.end(), traffic.begin(), traffic.end());
   }
   return all;
 }
 
-template <std::size_t Count>
-bool is_among(std::string_view name, const std::string_view (&beginnings)[Count]) {
-  return std::any_of(std::begin(beginnings), std::end(beginnings),
-                     [&](std::string_view beginning) { return name.starts_with(beginning); });
+std::vector<cuda_::DeviceCase> counted_cases() {
+  std::vector<cuda_::DeviceCase> cases = cuda_::device_cases();
+  std::erase_if(
+      cases, [](const cuda_::DeviceCase& item) { return item.size != cuda_::CaseSize::kCounted; });
+  return cases;
 }
 
-/// Operations that read every input once: what a block reads is no other block's.
-constexpr std::string_view kReadOnce[] = {
-    "list_tokens/",
-    "lookup_scores/",
-    "merge_partial/",
-    "score_table/dtype:bf16/d:128/",
-    "unpack_rows/",
-    "value_norms/dtype:bf16/d:128/n:64/",
-    "whiten/dtype:bf16/d:128/",
-};
-/// Operations that store every output once and nothing besides.
-constexpr std::string_view kWrittenOnce[] = {
-    "append_code/",  "append_tokens/", "codeword_table/",     "compact_cache/", "gather_rows/",
-    "key_encoding/", "list_tokens/",   "lookup_scores/",      "merge_partial/", "regrow_cache/",
-    "rotate_rows/",  "score_table/",   "remove_last_tokens/", "unpack_codes/",  "unpack_rows/",
-    "value_norms/",  "whiten/",        "windowed_scores/",
+std::string operation_of(const cuda_::DeviceCase& item) {
+  return item.name.substr(0, item.name.find('/'));
+}
+
+/// Bytes of all kernels of a case.
+struct Counted {
+  std::int64_t loaded = 0;
+  std::int64_t stored = 0;
+  std::int64_t atomics = 0;
 };
 
-class WorkBytes : public testing::TestWithParam<int> {};
-
-TEST_P(WorkBytes, AreWhatTheKernelsLoadAndStore) {
-  int read_once = 0;
-  int written_once = 0;
-  for (const Traffic& traffic : all_traffic(GetParam())) {
-    SCOPED_TRACE(traffic.name);
-    const std::int64_t loaded = traffic.counters.global_load_bytes;
-    if (is_among(traffic.name, kReadOnce)) {
-      EXPECT_EQ(loaded, traffic.work.bytes_read);
-      ++read_once;
-    } else {
-      EXPECT_GE(loaded, traffic.work.bytes_read);
-    }
-    if (is_among(traffic.name, kWrittenOnce)) {
-      EXPECT_EQ(traffic.counters.global_store_bytes, traffic.work.bytes_written);
-      ++written_once;
-    } else if (traffic.counters.global_atomics == 0) {
-      EXPECT_GE(traffic.counters.global_store_bytes, traffic.work.bytes_written);
+/// @param lookups header whose loads are left out, unless empty
+Counted count_bytes(const cuda_::DeviceCase& item, int architecture, std::string_view lookups) {
+  Counted counted;
+  for (const CaseCounters& kernel : count_case(item, architecture)) {
+    const ptx::KernelCounters& counters = kernel.run.counters;
+    counted.loaded += counters.total.global_load_bytes;
+    counted.stored += counters.total.global_store_bytes;
+    counted.atomics += counters.total.global_atomics;
+    for (const auto& [line, of_line] : counters.lines) {
+      if (!lookups.empty() && relative_source_path(line.file) == lookups) {
+        counted.loaded -= of_line.global_load_bytes;
+      }
     }
   }
-  EXPECT_GE(read_once, 11);
-  EXPECT_GE(written_once, 38);
+  return counted;
 }
 
-INSTANTIATE_TEST_SUITE_P(Architectures, WorkBytes, testing::Values(80, 90, 100),
+TEST(WorkBytes, EveryOperationHasItsTraffic) {
+  std::set<std::string> operations;
+  for (const cuda_::DeviceCase& item : counted_cases()) {
+    operations.insert(operation_of(item));
+  }
+  std::set<std::string> known;
+  for (const OperationTraffic& traffic : all_traffic()) {
+    EXPECT_TRUE(known.emplace(traffic.operation).second) << traffic.operation;
+    EXPECT_TRUE(traffic.traffic != nullptr || !traffic.data_dependent.empty()) << traffic.operation;
+  }
+  EXPECT_EQ(known, operations);
+}
+
+class WorkBytesOf : public testing::TestWithParam<int> {};
+
+TEST_P(WorkBytesOf, AreWhatTheKernelsLoadAndStore) {
+  const std::vector<OperationTraffic> all = all_traffic();
+  for (const cuda_::DeviceCase& item : counted_cases()) {
+    SCOPED_TRACE(item.name);
+    const auto known = std::find_if(all.begin(), all.end(), [&](const OperationTraffic& traffic) {
+      return traffic.operation == operation_of(item);
+    });
+    ASSERT_NE(known, all.end());
+    cuda_::device::Stream stream;
+    const std::unique_ptr<cuda_::DeviceOperation> operation = item.prepare(stream);
+    const kernels::Work work = operation->work();
+    Traffic expected;
+    if (known->traffic != nullptr) {
+      expected = known->traffic(operation->arguments(), work);
+    }
+    const Counted counted = count_bytes(item, GetParam(), known->lookups);
+    if (expected.loaded) {
+      EXPECT_EQ(counted.loaded, *expected.loaded);
+    } else {
+      EXPECT_FALSE(known->data_dependent.empty());
+      EXPECT_GE(counted.loaded, work.bytes_read);
+    }
+    if (expected.stored) {
+      EXPECT_EQ(counted.stored, *expected.stored);
+    } else {
+      EXPECT_FALSE(known->data_dependent.empty());
+      EXPECT_GE(counted.stored, work.bytes_written);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Architectures, WorkBytesOf, testing::Values(80, 90, 100),
                          testing::PrintToStringParamName());
 
 }  // namespace

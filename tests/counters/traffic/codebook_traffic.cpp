@@ -1,0 +1,155 @@
+// Codebooks: moments of queries, whitening, k-means, and the codes of keys.
+
+#include <algorithm>
+
+#include "a2ats/codebook_training_device.h"
+#include "a2ats/codeword_table_device.h"
+#include "a2ats/key_encoding_device.h"
+#include "traffic/kernel_tiles.h"
+#include "traffic/projection_reads.h"
+#include "traffic/traffic.h"
+#include "traffic/warp_requests.h"
+
+namespace kvsieve::bench {
+namespace {
+
+constexpr std::int64_t kNumberBytes = sizeof(float);
+constexpr std::int64_t kWordBytes = sizeof(std::uint32_t);
+constexpr std::int64_t kWordBits = 8 * kWordBytes;
+
+Traffic query_moment(const device::QueryMomentArgs& args, const kernels::Work& work) {
+  const std::int64_t d = args.head_dim;
+  const std::int64_t side = kernels::blocks_for(d, kMomentColumns);
+  const std::int64_t query_bytes =
+      args.kv_heads * args.group * args.rows * d * element_bytes(args.dtype);
+  // A tile reads its rows' columns twice over, left and right; of all tiles on and below the
+  // diagonal that makes each column side + 1 times.
+  const std::int64_t queries_again = side * query_bytes;
+  // Sums on and below the diagonal's tiles, of every share.
+  std::int64_t diagonal = 0;
+  for (std::int64_t first = 0; first < d; first += kMomentColumns) {
+    const std::int64_t columns = std::min(kMomentColumns, d - first);
+    diagonal += columns * columns;
+  }
+  const std::int64_t shares = device::moment_shares_config(args).grid.y;
+  const std::int64_t sum_bytes =
+      args.kv_heads * shares * (d * d + diagonal) / 2 * static_cast<std::int64_t>(sizeof(double));
+  const auto workspace = static_cast<std::int64_t>(device::query_moment_workspace_bytes(args));
+  return {work.bytes_read + queries_again + sum_bytes, work.bytes_written + workspace};
+}
+
+Traffic whiten(const device::WhitenArgs& args, const kernels::Work& work) {
+  const std::int64_t d = args.keys.head_dim;
+  const std::int64_t keys_again =
+      projected_rows(args.keys.rows) * projection_column_tiles(d) - args.keys.rows;
+  const std::int64_t factors_again = projection_row_tiles(args.keys.rows) - 1;
+  return {work.bytes_read + keys_again * d * element_bytes(args.keys.dtype) +
+              factors_again * d * d * kNumberBytes,
+          work.bytes_written};
+}
+
+Traffic codeword_table(const device::CodewordTableArgs& args, const kernels::Work& work) {
+  const std::int64_t d = args.head_dim;
+  const std::int64_t codeword_bytes = args.kv_heads * args.codeword_count * d * kNumberBytes;
+  // For the mean and for the table; and a number of the mean with every one of a codeword.
+  const std::int64_t codewords_again = codeword_bytes;
+  const std::int64_t centers = codeword_bytes;
+  // The triangle for each of two products and each block.
+  const std::int64_t triangle_bytes = d * (d + 1) / 2 * kNumberBytes;
+  const std::int64_t factors = blocks_of(device::codeword_table_config(args)) * 2 * triangle_bytes;
+  const std::int64_t factors_once = args.kv_heads * d * d * kNumberBytes;
+  return {work.bytes_read - factors_once + codewords_again + centers + factors, work.bytes_written};
+}
+
+/// Bytes of packed codes that are kept beside a new one that begins within a word.
+std::int64_t older_codes(const device::KeyEncodingArgs& args) {
+  const bool within = args.store.format == kernels::CodeFormat::kPacked12 &&
+                      args.first * kernels::kPackedCodeBits % kWordBits != 0;
+  return within ? args.segments * kWordBytes : 0;
+}
+
+Traffic key_encoding(const device::KeyEncodingArgs& args, const kernels::Work& work) {
+  const std::int64_t d = args.head_dim;
+  const SearchTile tile = search_tile(d);
+  const std::int64_t padded = device::padded_codewords(args.table.codewords);
+  const std::int64_t blocks = blocks_of(device::key_encoding_config(args));
+  std::int64_t rows_asked_for = 0;
+  std::int64_t comparing_warps = 0;
+  for (std::int64_t first = 0; first < args.tokens; first += tile.rows) {
+    const std::int64_t rows = std::min(tile.rows, args.tokens - first);
+    // A lane a row: those that the tile lacks repeat its last, a warp at a time.
+    rows_asked_for += vectors_asked_for({.rows = tile.rows, .existing = rows});
+    comparing_warps +=
+        std::min<std::int64_t>(tile.warps, kernels::blocks_for(rows, tile.rows_of_warp));
+  }
+  const std::int64_t keys_again =
+      args.segments * (rows_asked_for - args.tokens) * d * element_bytes(args.dtype);
+  // A block streams the whole table past its rows, a warp with rows its biases; every warp of rows
+  // takes the mean codeword off.
+  const std::int64_t weights = blocks * padded * d * kNumberBytes;
+  const std::int64_t biases = args.segments * comparing_warps * padded * kNumberBytes;
+  const std::int64_t centers = blocks * tile.rows / kWarpLanes * d * kNumberBytes;
+  const std::int64_t codewords_once = args.segments * args.table.codewords * d * kNumberBytes;
+  return {work.bytes_read - codewords_once + keys_again + weights + biases + centers +
+              older_codes(args),
+          work.bytes_written};
+}
+
+Traffic append_code(const device::KeyEncodingArgs& args, const kernels::Work& work) {
+  const std::int64_t d = args.head_dim;
+  const std::int64_t blocks = blocks_of(device::append_code_config(args));
+  // A block reads the key, the mean codeword, and the weights and biases of its codewords.
+  const std::int64_t keys_again = (blocks - args.segments) * d * element_bytes(args.dtype);
+  const std::int64_t centers = blocks * d * kNumberBytes;
+  const std::int64_t weights = blocks * device::kSearchCodewords * d * kNumberBytes;
+  const std::int64_t biases = blocks * device::kSearchCodewords * kNumberBytes;
+  const std::int64_t codewords_once = args.segments * args.table.codewords * d * kNumberBytes;
+  // The words of a packed code are read before they are written.
+  const std::int64_t words = args.store.format == kernels::CodeFormat::kPacked12
+                                 ? kernels::packed_words(args.first + 1) -
+                                       args.first * kernels::kPackedCodeBits / kWordBits
+                                 : 0;
+  return {work.bytes_read - codewords_once + keys_again + centers + weights + biases +
+              args.segments * words * kWordBytes,
+          work.bytes_written};
+}
+
+Traffic unpack_codes(const device::UnpackCodesArgs& args, const kernels::Work& work) {
+  // A warp reads the words in which its codes begin, then those into which some of them reach.
+  std::int64_t words = 0;
+  for (std::int64_t warp = 0; warp < args.tokens; warp += kWarpLanes) {
+    std::vector<std::int64_t> beginnings;
+    std::vector<std::int64_t> ends;
+    for (std::int64_t j = warp; j < std::min(warp + kWarpLanes, args.tokens); ++j) {
+      const std::int64_t bit = (args.first + j) * kernels::kPackedCodeBits;
+      beginnings.push_back(bit / kWordBits);
+      const std::int64_t last_word = (bit + kernels::kPackedCodeBits - 1) / kWordBits;
+      if (last_word != beginnings.back()) {
+        ends.push_back(last_word);
+      }
+    }
+    words += distinct(std::move(beginnings)) + distinct(std::move(ends));
+  }
+  const std::int64_t words_once = kernels::packed_words(args.tokens);
+  return {work.bytes_read + args.segments * (words - words_once) * kWordBytes, work.bytes_written};
+}
+
+constexpr OperationTraffic kTraffic[] = {
+    {"append_code", traffic_of<device::KeyEncodingArgs, append_code>},
+    {"codeword_table", traffic_of<device::CodewordTableArgs, codeword_table>},
+    {"key_encoding", traffic_of<device::KeyEncodingArgs, key_encoding>},
+    {.operation = "kmeans",
+     .data_dependent = "points move between clusters, and those near a border are compared again"},
+    {.operation = "kmeans_seeds", .data_dependent = "which points are near the chosen ones"},
+    {"query_moment", traffic_of<device::QueryMomentArgs, query_moment>},
+    {"unpack_codes", traffic_of<device::UnpackCodesArgs, unpack_codes>},
+    {"whiten", traffic_of<device::WhitenArgs, whiten>},
+};
+
+}  // namespace
+
+std::span<const OperationTraffic> codebook_traffic() {
+  return kTraffic;
+}
+
+}  // namespace kvsieve::bench
