@@ -39,7 +39,8 @@ struct DecodeSteps {
 
 /// Rows of K that the warps ask for in a part: each team one of a batch, those behind the end the
 /// last, which the teams of a warp ask for together.
-std::int64_t rows_asked_for(const kernels::DecodePart& part, const DecodeTile& tile, std::int64_t warps) {
+std::int64_t rows_asked_for(const kernels::DecodePart& part, const DecodeTile& tile,
+                            std::int64_t warps) {
   const std::int64_t teams_of_warp = tile.teams / warps;
   std::int64_t rows = 0;
   for (std::int64_t first = part.begin; first < part.end; first += tile.batch * tile.teams) {

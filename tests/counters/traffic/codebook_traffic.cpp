@@ -5,6 +5,7 @@
 #include "a2ats/codebook_training_device.h"
 #include "a2ats/codeword_table_device.h"
 #include "a2ats/key_encoding_device.h"
+#include "a2ats/kmeans_seeds_device.h"
 #include "traffic/kernel_tiles.h"
 #include "traffic/projection_reads.h"
 #include "traffic/traffic.h"
@@ -14,6 +15,8 @@ namespace kvsieve::bench {
 namespace {
 
 constexpr std::int64_t kNumberBytes = sizeof(float);
+constexpr std::int64_t kIndexBytes = sizeof(std::int32_t);
+constexpr std::int64_t kSumBytes = sizeof(double);
 constexpr std::int64_t kWordBytes = sizeof(std::uint32_t);
 constexpr std::int64_t kWordBits = 8 * kWordBytes;
 
@@ -46,6 +49,35 @@ Traffic whiten(const device::WhitenArgs& args, const kernels::Work& work) {
   return {work.bytes_read + keys_again * d * element_bytes(args.keys.dtype) +
               factors_again * d * d * kNumberBytes,
           work.bytes_written};
+}
+
+/// Of candidates that one block sums, so that every draw finds its point among them.
+Traffic kmeans_seeds(const device::SeedsArgs& args, const kernels::Work& work) {
+  const std::int64_t candidates = device::seed_candidates(args);
+  const std::int64_t draws = args.clusters - 1;
+  const bool sampled = args.seeding == kernels::KMeansSeeding::kSampled;
+  const std::int64_t row_lookup = sampled ? kIndexBytes : 0;
+  const std::int64_t point_bytes = args.points.head_dim * kNumberBytes;
+  const std::int64_t warps = warps_of(device::seed_distances_config(args));
+  // A warp takes two points at a time, as many pairs as make up kSeedPoints; those that are not
+  // there repeat the last. With each pair it reads the seed.
+  const std::int64_t pairs = device::kSeedPoints * kDistanceLanes / kWarpLanes;
+  const std::int64_t points_asked_for =
+      vectors_asked_for(
+          {.rows = device::kSeedPoints, .row_vectors = kDistanceLanes, .existing = candidates}) /
+      kDistanceLanes;
+  const std::int64_t points = draws * points_asked_for * (point_bytes + row_lookup);
+  const std::int64_t seeds = draws * (pairs * point_bytes + warps * (kIndexBytes + row_lookup));
+  // Distances are lowered but by the first seed, and drawn from; the draw begins with their sum.
+  const std::int64_t distances = (2 * draws - 1) * candidates * kNumberBytes;
+  const std::int64_t sums = draws * kSumBytes;
+  // Numbers of candidates become rows at the end.
+  const std::int64_t rows = sampled ? 2 * args.clusters * kIndexBytes : 0;
+  const std::int64_t points_once = candidates * point_bytes;
+  const std::int64_t rows_stored = sampled ? args.clusters * kIndexBytes : 0;
+  // The first seed comes from the host.
+  return {work.bytes_read - points_once + points + seeds + distances + sums + rows,
+          draws * (candidates * kNumberBytes + kSumBytes + kIndexBytes) + rows_stored};
 }
 
 Traffic codeword_table(const device::CodewordTableArgs& args, const kernels::Work& work) {
@@ -140,7 +172,7 @@ constexpr OperationTraffic kTraffic[] = {
     {"key_encoding", traffic_of<device::KeyEncodingArgs, key_encoding>},
     {.operation = "kmeans",
      .data_dependent = "points move between clusters, and those near a border are compared again"},
-    {.operation = "kmeans_seeds", .data_dependent = "which points are near the chosen ones"},
+    {"kmeans_seeds", traffic_of<device::SeedsArgs, kmeans_seeds>},
     {"query_moment", traffic_of<device::QueryMomentArgs, query_moment>},
     {"unpack_codes", traffic_of<device::UnpackCodesArgs, unpack_codes>},
     {"whiten", traffic_of<device::WhitenArgs, whiten>},

@@ -109,101 +109,112 @@ class Window {
   std::vector<std::int32_t> m_positions;
 };
 
-/// What a block of launch 1 or 3 reads and how many rows it computes, of one KV head.
+/// Bytes that blocks of launches 1 and 3 read, and the rows that they compute.
 struct TileReads {
-  std::int64_t bytes = 0;
-  std::int64_t rows = 0;  ///< of a member
+  std::int64_t keys = 0;
+  std::int64_t queries = 0;  ///< of all members
+  std::int64_t lookups = 0;  ///< positions and statistics
+  std::int64_t rows = 0;     ///< of all members
 };
 
-/// @param statistics_bytes that a warp reads of each row besides its position
+/// Of one block. @param statistics_bytes that a warp reads of each row besides its position
 TileReads tile_reads(const device::WindowScoresArgs& args, const Window& window,
                      std::int64_t first_key, std::int64_t warps, std::int64_t statistics_bytes) {
   const std::int64_t first_token = std::max<std::int64_t>(first_key, 0);
   const std::int64_t last_token = std::min(first_key + window.tile_keys(), args.tokens) - 1;
+  TileReads reads;
   // One thread finds out who sees the tile.
-  TileReads reads{window.searched_positions({first_token}, {last_token}) * kCountBytes};
+  reads.lookups = window.searched_positions({first_token}, {last_token}) * kCountBytes;
   const Window::Viewers viewers = window.viewers(first_token, last_token);
   if (viewers.begin >= viewers.end) {
     return reads;
   }
-  reads.rows = viewers.end - viewers.begin;
-  // Keys that are not there stand for the first or the last one.
+  reads.rows = args.group * (viewers.end - viewers.begin);
+  // Keys that are not there stand for the first or the last one, a fragment or a copy at a time.
   const std::int64_t row_vectors = window.row_bytes() / kVectorBytes;
-  if (keeps_keys_in_registers(args.dtype)) {
-    const std::int64_t key_lanes = kWarpLanes / kFragmentKeys;
-    reads.bytes += vectors_asked_for({first_key, window.tile_keys(), key_lanes, args.tokens}) /
-                   key_lanes * window.row_bytes();
-  } else {
-    reads.bytes +=
-        vectors_asked_for({first_key, window.tile_keys(), row_vectors, args.tokens}) * kVectorBytes;
-  }
+  const bool in_registers = keeps_keys_in_registers(args.dtype);
+  const std::int64_t key_lanes = in_registers ? kWarpLanes / kFragmentKeys : row_vectors;
+  reads.keys = vectors_asked_for({first_key, window.tile_keys(), key_lanes, args.tokens}) *
+               (window.row_bytes() / key_lanes);
   for (std::int64_t query = viewers.begin; query < viewers.end; query += kStageQueries) {
     // Queries that a stage lacks repeat the last. A lane has a row of either half of the stage.
-    std::int64_t rows_of_lanes = 0;
+    reads.queries += args.group *
+                     vectors_asked_for({query, kStageQueries, row_vectors, args.queries_count}) *
+                     kVectorBytes;
     for (const std::int64_t half : {query, query + kStageQueries / 2}) {
-      rows_of_lanes += std::clamp<std::int64_t>(args.queries_count - half, 1, kStageQueries / 2);
+      reads.lookups += args.group * warps *
+                       std::clamp<std::int64_t>(args.queries_count - half, 1, kStageQueries / 2) *
+                       (kCountBytes + statistics_bytes);
     }
-    reads.bytes +=
-        args.group *
-        (vectors_asked_for({query, kStageQueries, row_vectors, args.queries_count}) * kVectorBytes +
-         warps * rows_of_lanes * (kCountBytes + statistics_bytes));
   }
   return reads;
+}
+
+/// Launch 2 of one head: of a row the maximum of each tile that it sees, then maximum and sum;
+/// every warp reads the positions of its rows.
+std::int64_t merge_reads(const device::WindowScoresArgs& args, const Window& window) {
+  const kernels::LaunchConfig merge = device::window_merge_config(args);
+  const std::int64_t rows = args.group * args.queries_count;
+  std::int64_t bytes = 0;
+  for (std::int64_t first = 0; first < rows; first += merge.block.x) {
+    std::vector<std::int64_t> queries;
+    for (std::int64_t row = first; row < std::min(first + merge.block.x, rows); ++row) {
+      queries.push_back(row % args.queries_count);
+      bytes += window.seen_tiles(queries.back()) * (kNumberBytes + kStatisticsBytes);
+    }
+    bytes += warps_of_block(merge) * distinct(std::move(queries)) * kCountBytes;
+  }
+  return bytes;
+}
+
+/// Launch 3 of one head: each lane counts the viewers of its key, if that gets a score.
+std::int64_t counted_viewers(const device::WindowScoresArgs& args, const Window& window,
+                             std::int64_t first_key) {
+  std::int64_t lookups = 0;
+  for (std::int64_t first = first_key; first < first_key + window.tile_keys();
+       first += kWarpLanes) {
+    std::vector<std::int64_t> keys;
+    for (std::int64_t key = first; key < first + kWarpLanes; ++key) {
+      if (key >= 0 && key < args.scored_tokens) {
+        keys.push_back(key);
+      }
+    }
+    lookups += window.searched_positions(keys, keys);
+  }
+  return lookups * kCountBytes;
 }
 
 Traffic window_scores(const device::WindowScoresArgs& args, const kernels::Work& work) {
   const Window window(args);
   const std::int64_t heads = args.sequences * args.kv_heads;
   const std::int64_t head_rows = args.group * args.queries_count;
-  std::int64_t loaded = 0;
-  std::int64_t stored = 0;
-
+  TileReads all;
+  const auto add = [&](const TileReads& reads) {
+    all.keys += reads.keys;
+    all.queries += reads.queries;
+    all.lookups += reads.lookups;
+  };
   const kernels::LaunchConfig statistics = device::window_statistics_config(args);
   for (std::int64_t tile = 0; tile < statistics.grid.x; ++tile) {
-    const TileReads reads =
-        tile_reads(args, window, tile * window.tile_keys(), warps_of_block(statistics), 0);
-    loaded += heads * reads.bytes;
-    stored += heads * args.group * reads.rows * kStatisticsBytes;
+    const std::int64_t first_key = tile * window.tile_keys();
+    const TileReads reads = tile_reads(args, window, first_key, warps_of_block(statistics), 0);
+    add(reads);
+    all.rows += reads.rows;
   }
-
-  // Of a row: the maximum of each tile that it sees, then maximum and sum; every warp reads the
-  // positions of its rows.
-  const kernels::LaunchConfig merge = device::window_merge_config(args);
-  for (std::int64_t row = 0; row < head_rows; ++row) {
-    loaded +=
-        heads * window.seen_tiles(row % args.queries_count) * (kNumberBytes + kStatisticsBytes);
-  }
-  for (std::int64_t first = 0; first < head_rows; first += merge.block.x) {
-    std::vector<std::int64_t> queries;
-    for (std::int64_t row = first; row < std::min(first + merge.block.x, head_rows); ++row) {
-      queries.push_back(row % args.queries_count);
-    }
-    loaded += heads * warps_of_block(merge) * distinct(std::move(queries)) * kCountBytes;
-  }
-  stored += heads * head_rows * kStatisticsBytes;
-
   const kernels::LaunchConfig columns = device::window_columns_config(args);
   const std::int64_t tile_columns = device::window_scores_tile_columns(args);
   const std::int64_t halo = (window.tile_keys() - tile_columns) / 2;
   for (std::int64_t tile = 0; tile < columns.grid.x; ++tile) {
     const std::int64_t first_key = tile * tile_columns - halo;
-    loaded += heads *
-              tile_reads(args, window, first_key, warps_of_block(columns), kStatisticsBytes).bytes;
-    // A lane counts the viewers of its key.
-    for (std::int64_t first = first_key; first < first_key + window.tile_keys();
-         first += kWarpLanes) {
-      std::vector<std::int64_t> keys;
-      for (std::int64_t key = first; key < first + kWarpLanes; ++key) {
-        if (key >= 0 && key < args.scored_tokens) {
-          keys.push_back(key);
-        }
-      }
-      loaded += heads * window.searched_positions(keys, keys) * kCountBytes;
-    }
+    add(tile_reads(args, window, first_key, warps_of_block(columns), kStatisticsBytes));
+    all.lookups += counted_viewers(args, window, first_key);
   }
-  // Launches 1 and 3 read queries and keys, whatever their tiles repeat; the work has the queries
-  // once.
-  return {loaded, work.bytes_written + stored};
+  // The work has the keys twice and the queries once.
+  const std::int64_t keys_again = all.keys - 2 * args.tokens * window.row_bytes();
+  const std::int64_t queries_again = all.queries - head_rows * window.row_bytes();
+  return {work.bytes_read +
+              heads * (keys_again + queries_again + all.lookups + merge_reads(args, window)),
+          work.bytes_written + heads * (all.rows + head_rows) * kStatisticsBytes};
 }
 
 Traffic budget_allocation(const device::BudgetAllocationArgs& args, const kernels::Work& work) {

@@ -2,6 +2,7 @@
 
 #include "a2ats/code_buckets.cuh"
 #include "a2ats/nearest_codeword.cuh"
+#include "a2ats/point_distance.cuh"
 #include "a2ats/query_moment.cuh"
 #include "a2ats/score_lookup.cuh"
 #include "adakv/cache_compaction.cuh"
@@ -67,6 +68,8 @@ SearchTile search_tile(std::int64_t head_dim) {
   });
   return tile;
 }
+
+const std::int64_t kDistanceLanes = device::kPointLanes;
 
 const std::int64_t kMomentColumns = device::kMomentTile;
 

@@ -42,6 +42,9 @@ struct SearchTile {
 };
 [[nodiscard]] SearchTile search_tile(std::int64_t head_dim);
 
+// a2ats/point_distance.cuh
+extern const std::int64_t kDistanceLanes;  ///< that share a point
+
 // a2ats/query_moment.cuh
 extern const std::int64_t kMomentColumns;  ///< of a tile
 

@@ -17,45 +17,64 @@ constexpr std::int64_t kWordBytes = sizeof(std::uint32_t);
 constexpr std::int64_t kPositionBytes = sizeof(std::int32_t);
 constexpr std::int64_t kVectorBytes = 16;
 
-/// What the blocks of one query head and one pass read; all tokens are seen from the first on.
-std::int64_t loss_reads_of_head(const device::EvictionLossArgs& args, std::int64_t selections) {
+/// Bytes that the blocks of one query head and one pass read.
+struct LossReads {
+  std::int64_t queries = 0;
+  std::int64_t tokens = 0;   ///< K and V
+  std::int64_t lookups = 0;  ///< positions, norms and kept bits
+};
+
+/// @param selections of the pass
+LossReads loss_reads(const device::EvictionLossArgs& args, std::int64_t selections) {
   const std::int64_t warps = warps_of_block(device::eviction_loss_config(args));
   const std::int64_t row_vectors = args.head_dim * element_bytes(args.dtype) / kVectorBytes;
   const std::int64_t query_vectors = args.head_dim * kNumberBytes / kVectorBytes;
   const std::vector<std::int32_t> positions = from_device(args.positions, args.queries);
-  std::int64_t bytes = 0;
+  LossReads reads;
   for (std::int64_t first = 0; first < args.queries; first += kLossQueries) {
     const std::int64_t queries = std::min(kLossQueries, args.queries - first);
     // Every warp those of the block, to find the tiles, and those of its own rows.
-    bytes += (warps + 1) * queries * kPositionBytes;
-    // Queries that the block lacks repeat the last.
-    bytes += vectors_asked_for({first, kLossQueries, query_vectors, args.queries}) * kVectorBytes;
+    reads.lookups += (warps + 1) * queries * kPositionBytes;
+    // Queries that the block lacks repeat the last, and tokens that a tile lacks.
+    reads.queries +=
+        vectors_asked_for({first, kLossQueries, query_vectors, args.queries}) * kVectorBytes;
+    // Without a sliding window all tokens up to the last query's position are seen.
     const std::int64_t last_position = positions[static_cast<std::size_t>(first + queries - 1)];
-    const std::int64_t seen = std::min(last_position + 1, args.tokens);
-    for (std::int64_t token = 0; token < seen; token += kLossTokens) {
-      // Of K and V, and of their norms; every warp reads the kept bits of the tile.
-      bytes +=
-          2 * vectors_asked_for({token, kLossTokens, row_vectors, args.tokens}) * kVectorBytes +
-          vectors_asked_for({token, kLossTokens, 1, args.tokens}) * kNumberBytes +
-          warps * selections * kWordBytes;
+    for (std::int64_t token = 0; token < std::min(last_position + 1, args.tokens);
+         token += kLossTokens) {
+      reads.tokens +=
+          2 * vectors_asked_for({token, kLossTokens, row_vectors, args.tokens}) * kVectorBytes;
+      // One warp copies the norms, every warp reads the kept bits.
+      reads.lookups += vectors_asked_for({token, kLossTokens, 1, args.tokens}) * kNumberBytes +
+                       warps * selections * kWordBytes;
     }
   }
-  return bytes;
+  return reads;
 }
 
 Traffic eviction_loss(const device::EvictionLossArgs& args, const kernels::Work& work) {
   const std::int64_t heads = args.kv_heads * args.group;
   const std::int64_t rows = heads * args.queries;
-  const std::int64_t a_pass = device::eviction_loss_selections_per_pass(args.head_dim);
-  std::int64_t loaded = 0;
-  for (std::int64_t first = 0; first < args.selections; first += a_pass) {
-    loaded += heads * loss_reads_of_head(args, std::min(a_pass, args.selections - first));
+  const std::int64_t row_bytes = args.head_dim * element_bytes(args.dtype);
+  const std::int64_t query_bytes = args.head_dim * kNumberBytes;
+  const std::int64_t of_a_pass = device::eviction_loss_selections_per_pass(args.head_dim);
+  LossReads all;
+  for (std::int64_t first = 0; first < args.selections; first += of_a_pass) {
+    const LossReads reads = loss_reads(args, std::min(of_a_pass, args.selections - first));
+    all.queries += reads.queries;
+    all.tokens += reads.tokens;
+    all.lookups += reads.lookups;
   }
-  // The work has the output and one selection's difference.
-  const std::int64_t more_differences = (args.selections - 1) * rows * args.head_dim * kNumberBytes;
-  // Retained mass and kept norm of a selection, total norm.
+  // The work has K and V once a group, and queries as wide as keys.
+  const std::int64_t tokens_again =
+      heads * all.tokens - args.kv_heads * 2 * args.tokens * row_bytes;
+  const std::int64_t queries_again = heads * all.queries - rows * row_bytes;
+  // Of selections, the work has one's differences. Besides: retained mass and kept norm of a row
+  // and selection, total norm of a row.
+  const std::int64_t differences = (args.selections - 1) * rows * query_bytes;
   const std::int64_t row_sums = (2 * args.selections + 1) * rows * kNumberBytes;
-  return {loaded, work.bytes_written + more_differences + row_sums};
+  return {work.bytes_read + tokens_again + queries_again + heads * all.lookups,
+          work.bytes_written + differences + row_sums};
 }
 
 Traffic projected_loss(const device::ProjectedLossArgs& args, const kernels::Work& work) {
