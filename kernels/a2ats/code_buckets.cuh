@@ -8,8 +8,8 @@
 // in the warp's part, and in lower lanes of the 32 that are placed at once. Counts are added as
 // integers, and the order of places comes from positions alone. find_offsets then searches the
 // sorted codes for each code's first.
-// Bytes a block and digit: 2 or 6 read a token, twice for its codes, 6 written; 1 KiB of counts
-// written and those of all chunks of the segment read.
+// Bytes a block and digit: 2 read three times and 6 written a token, 4 more read after the first
+// digit; 1 KiB of counts written and those of all chunks of the segment read.
 //
 // bucket_retrieval. The idea: tokens with one code have one score, so the K-th best is found among
 // C table entries, each counted as often as its bucket is large, and the codes of tokens that are

@@ -7,9 +7,9 @@
 //
 // Layout: mean_codeword has a block 32 channels, a lane a channel, the 16 warps take codewords in
 // turn. codeword_table_kernel has a block 32 codewords, a lane a codeword, the 8 warps take
-// channels in turn. Bytes a block: 128 C codewords in; 32 d codewords in, 32 d weights out and half
-// of L twice. These run once a codebook, and once an iteration of k-means (with L = I). Everything
-// but the results is in double precision.
+// channels in turn. Bytes a block: 128 C in; 128 d of codewords, 128 d of the mean and half of L
+// twice in, 128 d of weights out. These run once a codebook, and once an iteration of k-means (with
+// L = I). Everything but the results is in double precision.
 
 #include "a2ats/codeword_table_device.h"
 #include "exec/device/warp.cuh"

@@ -7,7 +7,7 @@
 //
 // Layout: seed_distances has 16 lanes a point, as squared_distance.h has 16 partial sums, so that
 // distances are the CPU backend's bit for bit. draw_seed is one block.
-// Bytes: 4 d + 8 a point and seed.
+// Bytes: 4 d + 8 a point and seed, 2 d of the seed from the caches, 4 KiB of distances a draw.
 
 #include "a2ats/kmeans_seeds_device.h"
 #include "a2ats/point_distance.cuh"

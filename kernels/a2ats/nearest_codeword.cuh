@@ -9,8 +9,8 @@
 // on, codewords 4c .. 4c + 3 and 64 further on: 64 sums in registers for four 16-byte loads a
 // channel, and 16 more registers for the minima. Threads without a row only copy.
 // Blocks have 128 rows, 64 where d is 256: up to 80 KiB of shared memory, so two to a
-// multiprocessor. Bytes a block: its rows once, the table once (4 d C, from L2 after the first
-// block) for rows * d * C FMAs.
+// multiprocessor. Bytes a block: its rows once, the table with its padding once (4 d C, from L2
+// after the first block) for rows * d * C FMAs; a warp reads 4 C of biases and 2 d of c~.
 //
 // Sums run over channels in ascending order, one FMA each, whatever the tile, and minima are taken
 // by (distance, codeword), so results do not depend on how rows are cut into blocks. A row with a

@@ -10,7 +10,7 @@
 //
 // Layout: 256 threads of 4 x 4 sums; columns 2c, 2c + 1 and 32 further on, which spreads a warp's
 // loads over the banks. 16 rows at a time in two buffers, one barrier a step.
-// Bytes a block: 2 * 64 columns of its rows for 64 * 64 FMAs a row.
+// Bytes a block: 2 * 64 columns of its rows for 64 * 64 FMAs a row, 32 KiB of sums written once.
 
 #include "a2ats/query_moment_device.h"
 #include "exec/device/load4.cuh"

@@ -4,7 +4,7 @@
 // The idea: everything a layer sends to the host, its heads' queries and new K and V rows, becomes
 // one contiguous message, so that it takes one copy; the same launch puts the new rows among the
 // resident ones. Layout: a thread a number; the new rows' threads write it twice.
-// Bytes a block: 4 in and 2 to 8 out a thread.
+// Bytes a block: 4 in and 2 to 8 out a thread; 2 or 4 more in and out where a row makes way.
 
 #include "a2ats/step_messages_device.h"
 #include "exec/device/numeric.cuh"

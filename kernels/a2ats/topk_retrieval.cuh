@@ -11,7 +11,7 @@
 // Layout: a row that fits one chunk is done by one block in one launch (select_scores). A longer
 // one is spread over blocks: three digit passes, a count of each chunk against the threshold and
 // the marking, each a launch; every block derives the row's state from the histogram before. Bytes
-// a block: 4 a token of its chunk and launch, 8 KiB of histogram, 4 for every four neighbouring
+// a block: 4 a token of its chunk and pass, 8 KiB of histogram, 4 for every four neighbouring
 // tokens of which one is selected. Limits: ranges of at most kSelectMaxTokens tokens.
 //
 // list_tokens_kernel gives a block kListThreads words of a segment's mask, one a thread. A block

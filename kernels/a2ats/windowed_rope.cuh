@@ -8,8 +8,8 @@
 // Layout: rotate_rows_kernel has a thread a pair and row, and one for each dimension behind the
 // rotated ones. windowed_scores_kernel has a thread a column of a row, kWindowedThreads columns a
 // block; neighbours in a warp read neighbouring scores.
-// Bytes: a rotated row is read and written once, 8 a dimension. Of a score, 4 are read, from the
-// branch that counts, and 4 written, both only where they move.
+// Bytes: a rotated row is read and written once, 8 a dimension, and 8 a pair of the table. Of a
+// score, 4 are read, from the branch that counts, and 4 written, both only where they move.
 // Products are rounded before they are added, as on a CPU without fused multiply-add, so that both
 // backends give the same bits.
 

@@ -10,8 +10,8 @@
 // 512 / (row vectors) rows: 64 of 128 bytes, 8 of 1 KiB. Neighbouring threads copy neighbouring
 // vectors of a row, and each loads two vectors of K and two of V before it stores the first.
 //
-// Bytes moved per block: 16 KiB read, 16 KiB written; besides 4 bytes of list a row.
-//
+// Bytes moved per block: up to 16 KiB read and as many written; besides 4 bytes of list a row, and
+// some 40 of offsets for each segment of the rows that a warp plans.
 // Limits: rows are multiples of 16 bytes and aligned to them.
 
 #include <cstddef>

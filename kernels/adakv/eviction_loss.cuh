@@ -23,8 +23,8 @@
 // c. Softmax stays within a warp. Values: lane = channels lane + 32i of all 4 rows; the weights
 // come from shared memory as one broadcast of 16 bytes a key.
 //
-// Bytes a block: 32 d queries once; a tile reads 64 d elements for 32 * 32 * 2 d FMAs and more.
-// Heads of a group and blocks of a head read the same tiles, from L2.
+// Bytes a block: 128 d of queries once; a tile reads 64 d elements for 32 * 32 * 2 d FMAs and more,
+// and 4 a norm, 4 a selection and warp. Blocks of a group's heads read the same tiles, from L2.
 //
 // Limits: shared memory holds 4 bytes * 32 * 3 d and some (55 KiB at d = 128, 103 KiB at 256,
 // fp32); few queries mean few blocks, because the keys are not split.

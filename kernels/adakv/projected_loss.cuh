@@ -10,7 +10,7 @@
 // in ascending order, where atomics would depend on the schedule.
 //
 // Layout: projection_tile.cuh. Bytes a block: 128 Hq d elements of the projections and 64 Hq d of
-// the differences, for 64 * 128 Hq d FMAs.
+// the differences, for 64 * 128 Hq d FMAs; 4 a row and unit written, which the sum reads again.
 
 #include "attention/projection_tile.cuh"
 

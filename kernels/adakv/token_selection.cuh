@@ -10,7 +10,7 @@
 // Layout: a row that fits one chunk is done by one block in one launch (select_rows). A longer one
 // is spread over blocks: three digit passes, a count of each chunk against the threshold and the
 // compaction, each a launch; every block derives the row's state from the histogram before.
-// Bytes a block: 4 a token of its chunk and launch, 8 KiB of histogram, 4 a kept token.
+// Bytes a block: 4 a token of its chunk and pass over it, 8 KiB of histogram, 4 a kept token.
 // Limits: rows of at most kSelectMaxTokens tokens.
 
 #include "adakv/radix_select.cuh"

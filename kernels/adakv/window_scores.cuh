@@ -19,9 +19,9 @@
 // that compute it for pooling (a halo on both sides of a tile) agree to the bit.
 //
 // Bytes moved per block: its keys once (tile * d elements from memory), and the rows that see them
-// (G * R * d elements, from the L2 cache when many blocks read the same); launch 1 writes 8 bytes a
-// row. Launch 2 reads 8 bytes a row and tile. Launch 3 reads 8 bytes a row, writes 4 a unit and
-// column.
+// (G * R * d elements, from the L2 cache when many blocks read the same). Launch 1 reads 4 bytes a
+// row and warp and writes 8 a row, launch 3 reads 12 a row and warp and writes 4 a unit and column.
+// Launch 2 reads 12 bytes a row and tile and writes 8 a row.
 // Limits: d a multiple of 16 up to 256; G <= kDeviceMaxGroup; halo less than half a tile.
 
 #include <climits>

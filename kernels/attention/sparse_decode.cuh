@@ -2,8 +2,8 @@
 // The rows of a selection for decode_shares.cuh, K and V adjacent, and the merge of two parts.
 //
 // Threads of the merge: a warp a row; lanes stride its d numbers. Both log-sum-exps are read before
-// lane 0 replaces one. Bytes: 8 (d + 1) read and 4 (d + 1) written a row.
-// Limits: those of decode_shares.cuh; the merge takes any d.
+// lane 0 replaces one. Bytes: 8 (d + 1) read and 4 (d + 1) written a row; the list's 4 a row are
+// read for K and for V. Limits: those of decode_shares.cuh; the merge takes any d.
 
 #include <cstdint>
 

@@ -61,8 +61,8 @@ Counted count_bytes(const cuda_::DeviceCase& item, int architecture, std::string
 }
 
 /// Lanes that jump back out of a loop run ahead of those still in it: the executor takes the lowest
-/// instruction first. Until they meet again, both ask for what the warp would ask for together if it
-/// met at the jump's target.
+/// instruction first. Until they meet again, both ask for what the warp would ask for together if
+/// it met at the jump's target.
 bool runs_ahead(const cuda_::DeviceCase& item, int architecture) {
   return architecture == 100 && item.name == "ragged_decode/dtype:f16/d:64/group:3/n:225";
 }

@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "exec/device/runtime.h"
-#include "exec/ptx/types.h"
 #include "kvsieve/bench/device_case.h"
 #include "kvsieve/kernels/work.h"
 #include "kvsieve/traces/dtype.h"
