@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -68,24 +67,6 @@ struct Outputs {
   bool force = false;
 };
 
-std::string interval_cell(const sim::ResultChange& change) {
-  if (!change.timing || !std::isfinite(change.timing->ratio_high)) {
-    return "";
-  }
-  return fmt::format("{:+.1f}%..{:+.1f}%", 100.0 * (change.timing->ratio_low - 1.0),
-                     100.0 * (change.timing->ratio_high - 1.0));
-}
-
-std::string remark_cell(const sim::ResultChange& change) {
-  std::string text = change.reason;
-  for (const sim::LineChange& line : change.lines) {
-    text += fmt::format("{}{}:{} {:+.0f}", text.empty() ? "" : "; ",
-                        std::filesystem::path(line.file).filename().string(), line.line,
-                        line.after - line.before);
-  }
-  return one_line(text);
-}
-
 void print_names(const std::vector<std::string>& names, const char* how) {
   for (std::size_t i = 0; i < std::min(names.size(), kNamesShown); ++i) {
     std::cout << fmt::format("{}: {}\n", how, one_line(names[i]));
@@ -116,10 +97,10 @@ void print_table(const sim::ResultComparison& comparison, bool all) {
                                  value_text(change, change.after),
                                  change_text(change)};
     if (timings) {
-      row.push_back(interval_cell(change));
+      row.push_back(interval_text(change, ".."));
       row.push_back(change.timing ? sim::significant(change.timing->adjusted_p, 2) : "");
     }
-    row.push_back(remark_cell(change));
+    row.push_back(one_line(remark_text(change)));
     table.add(row);
   }
   if (!empty) {
@@ -131,10 +112,8 @@ void print_table(const sim::ResultComparison& comparison, bool all) {
     std::cout << fmt::format("renamed: {} to {}\n", one_line(one.before), one_line(one.after));
   }
   for (const sim::HistoryStep& step : comparison.steps) {
-    std::cout << fmt::format("step: {} of {} moved by {:+.1f}% at {}, {} (p {})\n",
-                             one_line(step.metric), one_line(step.case_name),
-                             100.0 * (step.after / step.before - 1.0), one_line(step.date),
-                             one_line(step.file), sim::significant(step.p, 2));
+    std::cout << fmt::format("step: {} (p {})\n", one_line(step_text(step)),
+                             sim::significant(step.p, 2));
   }
   std::cout << sim::comparison_summary(comparison) << "\n";
 }
@@ -211,14 +190,56 @@ void print(const sim::ResultComparison& comparison, const sim::GateRule& rule,
   }
 }
 
+/// Why later results could not be compared with this case; empty if they could.
+std::string unusable(const sim::BenchmarkCase& one, bool counters) {
+  if (!one.error.empty()) {
+    return "failed: " + one.error;
+  }
+  if (one.repetitions == 0) {
+    return "has no repetitions";
+  }
+  const std::string_view time = one.real_time ? "real_time" : "cpu_time";
+  for (const auto& [metric, values] : one.values) {
+    if (!counters && metric != time) {
+      continue;
+    }
+    if (const std::size_t lacking = one.lacking(metric); lacking > 0) {
+      return fmt::format("has no {} in {} of {}", metric, lacking,
+                         sim::counted(static_cast<std::int64_t>(one.repetitions), "repetition"));
+    }
+    if (!counters && *std::min_element(values.begin(), values.end()) <= 0.0) {
+      return fmt::format("has a {} that is not above 0", metric);
+    }
+  }
+  return counters || one.values.find(time) != one.values.end() ? std::string()
+                                                               : fmt::format("has no {}", time);
+}
+
 /// Throws if later results could not be compared with this one.
 void require_usable(const sim::BenchmarkFile& now, const std::string& file) {
   for (const sim::BenchmarkCase& one : now.cases) {
-    if (!one.error.empty() || one.values.empty()) {
-      throw Error(
-          ErrorKind::kCheckFailed,
-          one_line(fmt::format("{}: no history begins with it: {} {}", file, one.name,
-                               one.error.empty() ? "has no repetitions" : "failed: " + one.error)));
+    if (const std::string why = unusable(one, now.counters); !why.empty()) {
+      throw Error(ErrorKind::kCheckFailed, one_line(fmt::format("{}: no history begins with it: "
+                                                                "{} {}",
+                                                                file, one.name, why)));
+    }
+  }
+}
+
+/// Throws for an output that would be read as a result of a folder.
+void check_apart(const Outputs& outputs, const std::vector<std::string>& inputs) {
+  for (const std::string& path : {outputs.json, outputs.markdown, outputs.junit, outputs.github}) {
+    if (std::filesystem::path(path).extension() != ".json") {
+      continue;
+    }
+    const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
+    for (const std::string& input : inputs) {
+      std::error_code missing;
+      if (std::filesystem::equivalent(folder, input, missing)) {
+        throw Error(ErrorKind::kUsage,
+                    fmt::format("{}: all .json files in {} are read as results", path, input),
+                    "write reports elsewhere");
+      }
     }
   }
 }
@@ -354,6 +375,9 @@ int run_compare(const std::vector<std::string>& words) {
   sim::GateRule rule =
       sim::GateRule::parse(fail_on.empty() ? std::vector<std::string>{"regression"} : fail_on);
   rule.same_machine = same_machine;
+  std::vector<std::string> folders = results;
+  folders.push_back(history_folder);
+  check_apart(outputs, folders);
   check_outputs({outputs.json, outputs.markdown, outputs.junit, outputs.github}, outputs.force,
                 results);
 

@@ -87,24 +87,28 @@ double microseconds_of(const JsonFields& entry) {
   entry.fail("time_unit", "ns, us, ms or s");
 }
 
-/// The numbers of an entry, times in microseconds.
+/// The numbers of an entry, times in microseconds; nothing for those that are null or not finite.
 template <class Visit>
 void each_number(const ordered_json& json, double scale, const Visit& visit) {
   for (const auto& [name, value] : json.items()) {
-    if (value.is_number() &&
-        std::find(kDescribing.begin(), kDescribing.end(), name) == kDescribing.end()) {
-      const bool is_time = name == "real_time" || name == "cpu_time";
-      const double number = value.template get<double>() * (is_time ? scale : 1.0);
-      if (std::isfinite(number)) {
-        visit(name, number);
-      }
+    if ((!value.is_number() && !value.is_null()) ||
+        std::find(kDescribing.begin(), kDescribing.end(), name) != kDescribing.end()) {
+      continue;
     }
+    const bool is_time = name == "real_time" || name == "cpu_time";
+    const double number =
+        value.is_null() ? std::nan("") : value.template get<double>() * (is_time ? scale : 1.0);
+    visit(name, std::isfinite(number) ? std::optional(number) : std::nullopt);
   }
 }
 
 SourceCounts line_of(const JsonFields& fields, const ordered_json& json) {
   SourceCounts line{fields.string("file"), fields.integer("line", 0, 1'000'000'000), {}};
-  each_number(json, 1.0, [&](const std::string& name, double value) { line.counts[name] = value; });
+  each_number(json, 1.0, [&](const std::string& name, std::optional<double> value) {
+    if (value) {
+      line.counts[name] = *value;
+    }
+  });
   return line;
 }
 
@@ -134,16 +138,22 @@ class Reader {
     }
     const double scale = microseconds_of(entry);
     if (type == "aggregate") {
-      each_number(json, scale, [&](const std::string& metric, double value) {
-        one.stated_medians[metric] = value;
+      each_number(json, scale, [&](const std::string& metric, std::optional<double> value) {
+        if (value) {
+          one.stated_medians[metric] = *value;
+        }
       });
       return;
     }
-    if (m_file.counters && !one.values.empty()) {
+    if (m_file.counters && one.repetitions > 0) {
       entry.fail("name", "each case once in a file of counters");
     }
-    each_number(json, scale, [&](const std::string& metric, double value) {
-      one.values[metric].push_back(value);
+    ++one.repetitions;
+    each_number(json, scale, [&](const std::string& metric, std::optional<double> value) {
+      std::vector<double>& values = one.values[metric];
+      if (value) {
+        values.push_back(*value);
+      }
     });
     if (entry.has("lines")) {
       const std::vector<JsonFields> lines = entry.objects("lines");
@@ -206,9 +216,18 @@ void require_alike(const std::filesystem::path& folder, const std::filesystem::p
 
 }  // namespace
 
+std::size_t BenchmarkCase::lacking(std::string_view metric) const {
+  const auto found = values.find(metric);
+  const std::size_t present = found == values.end() ? 0 : found->second.size();
+  return repetitions - std::min(repetitions, present);
+}
+
 BenchmarkFile parse_benchmarks(std::string_view text) {
   const ordered_json document = traces::parse_json(without_nan(text), "the file");
   const JsonFields fields(document, "the file");
+  if (fields.string_or("schema", "") == "kvsieve.comparison/1") {
+    throw Error(ErrorKind::kBadInput, "is a report of kvsieve compare and no result");
+  }
   if (!fields.has("benchmarks")) {
     throw Error(ErrorKind::kBadInput, "has no benchmarks, expected Google Benchmark's JSON",
                 "write it with --benchmark_out=FILE --benchmark_out_format=json");
@@ -238,6 +257,12 @@ BenchmarkFile parse_benchmarks(std::string_view text) {
     throw Error(ErrorKind::kBadInput, "holds no benchmark");
   }
   return file;
+}
+
+std::string with_date(std::string_view text, const std::string& date) {
+  ordered_json document = traces::parse_json(without_nan(text), "the file");
+  document["context"]["date"] = date;
+  return document.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
 std::string read_benchmark_text(const std::filesystem::path& path) {

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "kvsieve/sim/comparison_report.h"
 #include "kvsieve/sim/number_text.h"
@@ -12,25 +11,6 @@ namespace {
 
 std::string safe(std::string_view text) {
   return escape_markdown(clean_text(text));
-}
-
-std::string interval_text(const ResultChange& change) {
-  if (!change.timing || !std::isfinite(change.timing->ratio_high)) {
-    return "";
-  }
-  return fmt::format("{:+.1f}% to {:+.1f}%", 100.0 * (change.timing->ratio_low - 1.0),
-                     100.0 * (change.timing->ratio_high - 1.0));
-}
-
-/// What stands behind a change: why, or the lines that explain it.
-std::string remark(const ResultChange& change) {
-  std::string text = change.reason;
-  for (const LineChange& line : change.lines) {
-    text += fmt::format("{}{}:{} {:+.0f}", text.empty() ? "" : "; ",
-                        std::filesystem::path(line.file).filename().string(), line.line,
-                        line.after - line.before);
-  }
-  return text;
 }
 
 void add_names(const std::vector<std::string>& names, const char* how, std::size_t most,
@@ -106,10 +86,10 @@ std::string comparison_markdown(const ResultComparison& comparison, const GateRu
                         value_text(change, change.before), value_text(change, change.after),
                         safe(change_text(change)));
     if (timings) {
-      text += fmt::format(" {} | {} |", interval_text(change),
+      text += fmt::format(" {} | {} |", safe(interval_text(change, " to ")),
                           change.timing ? significant(change.timing->adjusted_p, 2) : "");
     }
-    text += fmt::format(" {} |\n", safe(remark(change)));
+    text += fmt::format(" {} |\n", safe(remark_text(change)));
   }
   if (shown.size() > most) {
     text += fmt::format("\n{} more changes are not shown.\n", shown.size() - most);
@@ -122,9 +102,7 @@ std::string comparison_markdown(const ResultComparison& comparison, const GateRu
   }
   add_names(renamed, "Renamed", most, text);
   for (const HistoryStep& step : comparison.steps) {
-    text += fmt::format("\n{} of {} moved by {:+.1f}% at {} ({})\n", safe(step.metric),
-                        safe(step.case_name), 100.0 * (step.after / step.before - 1.0),
-                        safe(step.date), safe(step.file));
+    text += fmt::format("\n{}\n", safe(step_text(step)));
   }
   if (!comparison.set_up.empty()) {
     text +=

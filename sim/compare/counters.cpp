@@ -17,7 +17,8 @@ bool is_timed(const std::string& metric) {
 
 std::optional<double> count_of(const BenchmarkCase& one, const std::string& metric) {
   const auto found = one.values.find(metric);
-  return found == one.values.end() ? std::nullopt : std::optional(found->second.front());
+  return found == one.values.end() || found->second.empty() ? std::nullopt
+                                                            : std::optional(found->second.front());
 }
 
 }  // namespace
@@ -56,8 +57,11 @@ void compare_counters(const CasePairs& pairs, const CompareOptions& options,
       change.metric = metric;
       change.before = count_of(*before, metric);
       change.after = count_of(*after, metric);
-      change.verdict =
-          exact_verdict(metric, change.before, change.after, tolerance_of(metric, options));
+      change.undecidable = !change.before && !change.after;
+      change.reason = change.undecidable ? "no number on either side" : "";
+      change.verdict = change.undecidable ? ChangeVerdict::kInconclusive
+                                          : exact_verdict(metric, change.before, change.after,
+                                                          tolerance_of(metric, options));
       if (change.verdict == ChangeVerdict::kSame) {
         ++comparison.unchanged;
         continue;

@@ -1,7 +1,10 @@
 #include "kvsieve/sim/result_comparison.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <tuple>
 
@@ -56,7 +59,10 @@ std::optional<double> ResultChange::relative() const {
   if (!before || !after || (*before == 0.0 && *after != 0.0)) {
     return std::nullopt;
   }
-  return *after == *before ? 0.0 : (*after - *before) / std::abs(*before);
+  constexpr double kLargest = std::numeric_limits<double>::max();
+  return *after == *before
+             ? 0.0
+             : std::clamp((*after - *before) / std::abs(*before), -kLargest, kLargest);
 }
 
 void finish_comparison(ResultComparison& comparison) {
@@ -75,17 +81,51 @@ void finish_comparison(ResultComparison& comparison) {
                    });
 }
 
-std::string change_text(const ResultChange& change) {
-  const std::optional<double> relative = change.relative();
-  if (!relative) {
-    return change.before && change.after ? "from 0" : "-";
+std::string relative_text(double relative) {
+  constexpr double kMost = 1000.0;
+  if (std::abs(relative) >= kMost) {
+    return relative > 0.0 ? ">1000x" : "<-1000x";
   }
-  const double percent = 100.0 * *relative;
+  const double percent = 100.0 * relative;
   if (percent != 0.0 && std::abs(percent) < 0.005) {
     return percent > 0.0 ? "+<0.01%" : "-<0.01%";
   }
   const int decimals = std::abs(percent) < 10.0 ? 2 : std::abs(percent) < 1000.0 ? 1 : 0;
   return (percent > 0.0 ? "+" : "") + fixed(percent, decimals) + "%";
+}
+
+std::string change_text(const ResultChange& change) {
+  const std::optional<double> relative = change.relative();
+  if (!relative) {
+    return change.before && change.after ? "from 0" : "-";
+  }
+  return relative_text(*relative);
+}
+
+std::string interval_text(const ResultChange& change, std::string_view separator) {
+  if (!change.timing || !std::isfinite(change.timing->ratio_high)) {
+    return "";
+  }
+  return fmt::format("{}{}{}", relative_text(change.timing->ratio_low - 1.0), separator,
+                     relative_text(change.timing->ratio_high - 1.0));
+}
+
+std::string remark_text(const ResultChange& change) {
+  constexpr double kWhole = 0x1p53;
+  std::string text = change.reason;
+  for (const LineChange& line : change.lines) {
+    const double difference = line.after - line.before;
+    text += fmt::format("{}{}:{} {}", text.empty() ? "" : "; ",
+                        std::filesystem::path(line.file).filename().string(), line.line,
+                        std::abs(difference) < kWhole ? fmt::format("{:+.0f}", difference)
+                                                      : fmt::format("{:+.1e}", difference));
+  }
+  return text;
+}
+
+std::string step_text(const HistoryStep& step) {
+  return fmt::format("{} of {} moved by {} at {}, {}", step.metric, step.case_name,
+                     relative_text(step.after / step.before - 1.0), step.date, step.file);
 }
 
 std::string value_text(const ResultChange& change, const std::optional<double>& value) {

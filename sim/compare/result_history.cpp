@@ -1,11 +1,13 @@
 #include "kvsieve/sim/result_history.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <ctime>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -173,7 +175,7 @@ ResultComparison ResultHistory::compare(const BenchmarkFile& now, const CompareO
     for (const BenchmarkCase& one : usable[i]->benchmarks.cases) {
       for (const auto& [metric, values] : one.values) {
         const double median = median_of(values);
-        if (median > 0.0) {
+        if (median > 0.0 && one.lacking(metric) == 0) {
           Series& series = all[{parse_case_name(one.name).key(), metric}];
           series.runs.push_back(i);
           series.medians.push_back(median);
@@ -256,15 +258,23 @@ ResultComparison ResultHistory::compare(const BenchmarkFile& now, const CompareO
 
 void ResultHistory::add(const std::filesystem::path& file, const BenchmarkFile& now,
                         std::size_t keep) const {
-  const std::string bytes = read_benchmark_text(file);
+  std::string bytes = read_benchmark_text(file);
+  std::string date = now.date;
+  if (date.empty()) {
+    // Behind what is there, also if that came within the same second.
+    const std::int64_t last = m_runs.empty() ? 0 : m_runs.back().seconds;
+    date = fmt::format("{:%Y-%m-%dT%H:%M:%S+00:00}",
+                       fmt::gmtime(std::max<std::time_t>(std::time(nullptr), last + 1)));
+    bytes = with_date(bytes, date);
+  }
   try {
-    static_cast<void>(seconds_of_date(now.date));
+    static_cast<void>(seconds_of_date(date));
   } catch (const Error& bad) {
     throw Error(bad.kind(), fmt::format("{}: {}", file.string(), bad.what()));
   }
   std::error_code error;
   std::filesystem::create_directories(m_folder, error);
-  std::string stem = now.date;
+  std::string stem = date;
   std::replace_if(
       stem.begin(), stem.end(), [](char c) { return c == ':' || c == ' ' || c == '+'; }, '-');
   const std::filesystem::path target =

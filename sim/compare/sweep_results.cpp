@@ -115,6 +115,7 @@ class SweepComparer {
     pair_side_by_side();
     pair_by_sorted_options();
     list_leftovers();
+    require_wanted();
     for (auto& [name, metric] : m_metrics) {
       if (metric.compared) {
         m_comparison.matched.push_back(name);
@@ -202,6 +203,19 @@ class SweepComparer {
     }
   }
 
+  /// Throws if a metric that is asked for is in no point.
+  void require_wanted() const {
+    if (m_comparison.points == 0) {
+      return;
+    }
+    for (const std::string& wanted : m_options.metrics) {
+      if (std::none_of(m_metrics.begin(), m_metrics.end(),
+                       [&](const auto& metric) { return is_wanted(metric.first, {wanted}); })) {
+        throw Error(ErrorKind::kUsage, fmt::format("no point has a metric '{}'", wanted));
+      }
+    }
+  }
+
   void list_leftovers() {
     const auto list = [&](const Leftovers& rows, std::vector<std::string>& names) {
       std::map<std::int64_t, std::string> labels;
@@ -242,19 +256,17 @@ class SweepComparer {
       change.reason =
           after.error.empty() ? "failed before: " + before.error : "fails now: " + after.error;
       add(std::move(change));
+      note_metrics(after.error.empty() ? after : before);
       return;
     }
     compare_members(after, m_old_members.read(before), m_new_members.read(after));
   }
 
-  /// Metrics of rows that are equal are matched, too. Those of one row stand for all: which ones
-  /// there are is the same for points of one method.
+  /// Metrics of rows that are equal are matched, too. Which ones a row has depends on its method.
   void note_metrics(const SweepRow& row) {
-    if (!m_noted && row.error.empty()) {
-      m_noted = true;
-      for (const FlatMember& member : m_new_members.read(row)) {
-        metric_of(member.name);
-      }
+    const std::vector<FlatMember>& members = m_new_members.read(row);
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      metric_at(i, members[i].name);
     }
   }
 
@@ -404,7 +416,6 @@ class SweepComparer {
   SweepRowFields m_label_fields;
   std::string m_labelled;  // the key of the row that m_label is of
   std::string m_label;
-  bool m_noted = false;
 };
 
 }  // namespace

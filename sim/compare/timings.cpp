@@ -8,6 +8,7 @@
 #include <set>
 
 #include "kvsieve/sim/metric_info.h"
+#include "kvsieve/sim/number_text.h"
 #include "kvsieve/sim/rank_test.h"
 #include "kvsieve/traces/error.h"
 
@@ -86,12 +87,12 @@ void judge(ResultChange& change, std::size_t family, const CompareOptions& optio
   const double most = clear + options.threshold;
   const bool rises_badly = !best || *best == ParetoDirection::kMin;
   if (rises_badly ? timing.ratio_high > most : timing.ratio_low < 1.0 / most) {
-    const bool bounded = std::isfinite(timing.ratio_high);
+    const std::string interval = interval_text(change, " to ");
     set(ChangeVerdict::kInconclusive,
-        bounded ? fmt::format("too noisy: the change may be {:+.1f}% to {:+.1f}%",
-                              100.0 * (timing.ratio_low - 1.0), 100.0 * (timing.ratio_high - 1.0))
-                : std::string("too noisy: repetitions are like their neighbours, which leaves too "
-                              "few that tell anything"));
+        !interval.empty()
+            ? "too noisy: the change may be " + interval
+            : std::string("too noisy: repetitions are like their neighbours, which leaves too "
+                          "few that tell anything"));
     return;
   }
   set(ChangeVerdict::kSame);
@@ -123,6 +124,16 @@ ResultChange change_of(const BenchmarkCase& before, const BenchmarkCase& after,
       change.undecidable = true;
     }
     return change;
+  }
+  // What is left may be the better part.
+  for (const auto& [side, when] : {std::pair{&before, "before"}, std::pair{&after, "now"}}) {
+    if (const std::size_t lacking = side->lacking(metric); lacking > 0) {
+      change.reason =
+          fmt::format("{} of {} {} have no value", lacking,
+                      counted(static_cast<std::int64_t>(side->repetitions), "repetition"), when);
+      change.undecidable = true;
+      return change;
+    }
   }
   if (old_values.empty() || new_values.empty()) {
     change.reason =
@@ -181,7 +192,7 @@ TimingEvidence timing_evidence(const std::vector<double>& before, const std::vec
   timing.new_count = after.size();
   timing.inflation = std::max(variance_inflation(old_logs), variance_inflation(new_logs));
   const Shift shift = shift_between(old_logs, new_logs, 1.0 - options.alpha, timing.inflation);
-  timing.ratio = std::exp(shift.estimate);
+  timing.ratio = std::min(std::exp(shift.estimate), std::numeric_limits<double>::max());
   timing.ratio_low = std::exp(shift.low);
   timing.ratio_high = std::exp(shift.high);
   const RankTest test = rank_test(old_logs, new_logs, timing.inflation);

@@ -130,6 +130,45 @@ class TimingsTest(CompareTest):
         self.assertRegex(outcome.stdout, "(?m)^::error .*not the same machine or build")
         self.compare(*words, "--fail-on", "none", code=CHECK_FAILED)
 
+    def test_repetitions_without_a_value_are_named(self):
+        for value in ("NaN", "null", "Infinity", None):
+            holes = timings(LEVELS, 2)
+            lacking = 0
+            for entry in holes["benchmarks"]:
+                if entry["name"] == "scan/n:64" and entry["repetition_index"] in (2, 9, 10):
+                    lacking += 1
+                    if value is None:
+                        del entry["real_time"]
+                    else:
+                        entry["real_time"] = "HOLE"
+            self.assertEqual(lacking, 3)
+            text = json.dumps(holes).replace('"HOLE"', str(value))
+            for words, when in (((timings(LEVELS, 1), text), "now"),
+                                ((text, timings(LEVELS, 1)), "before")):
+                outcome = self.compare(*words)
+                self.assertRegex(outcome.stdout, "(?m)^inconclusive +scan/n:64 .*"
+                                 f"3 of 20 repetitions {when} have no value")
+                self.assertIn("1 of 3 cases inconclusive, scan/n:64 first", outcome.stderr)
+                outcome = self.compare(*words, "--fail-on", "inconclusive", code=CHECK_FAILED)
+                self.assert_one_error(outcome, "real_time of scan/n:64")
+                outcome = self.compare(*words, "--filter", "scan", code=CHECK_FAILED)
+                self.assert_one_error(outcome, "nothing could be judged: real_time of scan/n:64")
+
+    def test_huge_changes_are_short_in_every_output(self):
+        before = timings({"copy/n:64": 1e-3}, 1)
+        after = timings({"copy/n:64": 1e250}, 2)
+        for format in ("table", "md", "junit", "github", "json"):
+            outcome = self.compare(before, after, "--format", format, code=CHECK_FAILED)
+            self.assertNotRegex(outcome.stdout + outcome.stderr, r"\d{30}")
+            if format != "json":
+                self.assertRegex(outcome.stdout, "(>|&gt;)1000x")
+            self.assertIn("copy/n:64 >1000x (", outcome.stderr)
+        for format in ("table", "md", "junit", "github"):
+            outcome = self.compare(counters(1), counters(1e250), "--format", format,
+                                   code=CHECK_FAILED)
+            self.assertNotRegex(outcome.stdout + outcome.stderr, r"\d{30}")
+            self.assertRegex(outcome.stdout, "(>|&gt;)1000x")
+
     def test_metric_and_filter(self):
         slow = timings({**LEVELS, "scan/n:64": 60.0}, 2)
         self.compare(timings(LEVELS, 1), slow, "--filter", "^copy")
@@ -216,6 +255,23 @@ class FormatTest(CompareTest):
         self.fail_with(USAGE, "input", "compare", self.folder / "old.json",
                        self.folder / "new.json", "--json", self.folder / "old.json", "--force")
 
+    def test_no_report_becomes_a_result_of_a_folder(self):
+        for side, level in (("old", 100.0), ("new", 100.0), ("history", 100.0)):
+            (self.folder / side).mkdir()
+            self.write(f"{side}/0.json", timings({"copy/n:64": level}, 1))
+        old, new, history = (self.folder / side for side in ("old", "new", "history"))
+        for words in ((old, new), (new, old), (old / "0.json", "--against-history", history)):
+            folder = words[-1]
+            for output in ("--json", "--junit", "--markdown", "--github"):
+                path = folder / ".." / folder.name / "gate.json"
+                self.fail_with(USAGE, "are read as results", "compare", *words, output, path)
+                self.assertFalse(path.exists())
+                self.succeed("compare", *words, output, folder / f"gate{output}.txt")
+        # Of a program that did not know better.
+        report = run("compare", old, new, "--format", "json").stdout
+        self.write("old/report.json", report)
+        self.fail_with(BAD_FILE, "report.json: is a report of kvsieve compare", "compare", old, new)
+
     def test_two_outputs_in_one_file_are_refused(self):
         old, new = self.write("old.json", self.before), self.write("new.json", self.after)
         path = self.folder / "gate.json"
@@ -258,6 +314,11 @@ class CountersTest(CompareTest):
                      code=CHECK_FAILED)
         self.compare(counters(1000), counters(1001), "--tolerance", "0.01")
 
+    def test_a_counter_without_a_number(self):
+        outcome = self.compare(counters(None), counters(None))
+        self.assertRegex(outcome.stdout, "(?m)^inconclusive .*global_load_sectors .*no number")
+        self.compare(counters(128), counters(None), code=CHECK_FAILED)
+
 
 class ModelResultsTest(CompareTest):
     def test_runs(self):
@@ -298,6 +359,8 @@ class ModelResultsTest(CompareTest):
         self.assertIn("budget=10%", worst["case"])
         self.assertEqual(len(outcome.json["removed"]), 1)
         self.succeed("compare", *stores, "--tolerance", "step_us=60%")
+        self.fail_with(USAGE, "no point has a metric 'step_u'", "compare", *stores, "--metric",
+                       "step_us", "--metric", "step_u")
         for store in stores:
             with sqlite3.connect(store) as database:
                 database.execute("UPDATE rows SET metrics = '', error = 'no memory' "
@@ -346,6 +409,35 @@ class HistoryTest(CompareTest):
         self.fail_with(BAD_FILE, "none of 1 results", "compare", self.result(2, machine="m2"),
                        "--against-history", self.folder / "history")
 
+    def test_counters_have_no_date(self):
+        """And so get that of the moment in which they join."""
+        history = self.folder / "history"
+
+        def against(sectors, *words, code=OK):
+            outcome = run("compare", self.write("new.json", counters(sectors)),
+                          "--against-history", history, *words)
+            self.assertEqual(outcome.code, code, outcome.stderr)
+            return outcome
+
+        self.assertIn("nothing is compared", against(128, "--update").stderr)
+        [stored] = history.iterdir()
+        document = json.loads(stored.read_text())
+        self.assertRegex(document["context"].pop("date"), r"^20\d\d-.*T.*\+00:00$")
+        self.assertEqual(document, counters(128))
+        self.assertIn("no difference", against(128, "--update").stdout)
+        self.assertEqual(len(list(history.iterdir())), 2)
+        failed = against(129, "--update", code=CHECK_FAILED)
+        self.assertIn("global_load_sectors of gather", failed.stderr)
+        self.assertEqual(len(list(history.iterdir())), 2)
+        for sectors in (129, 64, 77):  # each is the latest one, though all join within a second
+            against(sectors, "--update", "--fail-on", "none")
+            against(sectors, "--fail-on", "any")
+        dated = json.loads(self.result(1).read_text())
+        self.write("new.json", dated)
+        self.assertIn("nothing is compared", run("compare", self.folder / "new.json",
+                                                 "--against-history", history,
+                                                 "--update").stderr)
+
     def test_nothing_unjudged_joins_the_history(self):
         self.against(1, "--update")
         for words in (("--filter", "copy"), ("--metric", "real_time")):
@@ -360,8 +452,19 @@ class HistoryTest(CompareTest):
                                    "error_occurred": True, "error_message": "no GPU"}
         empty = timings({"copy/n:64": 100.0}, 1, count=1)
         empty["benchmarks"][0].update(run_type="aggregate", aggregate_name="median")
+        holes = timings({"copy/n:64": 100.0}, 1)
+        holes["benchmarks"][3]["real_time"] = None
+        zero = timings({"copy/n:64": 100.0}, 1)
+        zero["benchmarks"][3]["real_time"] = 0
+        untimed = timings({"copy/n:64": 100.0}, 1)
+        for entry in untimed["benchmarks"]:
+            del entry["real_time"]
         for document, mention in ((failed, "copy/n:64 failed: no GPU"),
-                                  (empty, "copy/n:64 has no repetitions")):
+                                  (empty, "copy/n:64 has no repetitions"),
+                                  (holes, "copy/n:64 has no real_time in 1 of 20 repetitions"),
+                                  (zero, "copy/n:64 has a real_time that is not above 0"),
+                                  (untimed, "copy/n:64 has no real_time"),
+                                  (counters(None), "has no global_load_sectors in 1 of 1 ")):
             self.fail_with(CHECK_FAILED, mention, "compare", self.write("new.json", document),
                            "--against-history", self.folder / "history", "--update")
             self.assertFalse((self.folder / "history").exists())

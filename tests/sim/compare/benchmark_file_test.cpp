@@ -117,6 +117,29 @@ TEST(BenchmarkFile, FilesOfAFolderAreOfOneKindAndMachine) {
   EXPECT_TRUE(fails_with(ErrorKind::kBadInput, "0.json holds timings and 1.json counters", read));
 }
 
+TEST(BenchmarkFile, KnowsWhatRepetitionsLack) {
+  const BenchmarkFile file = parse_benchmarks(R"({"benchmarks": [
+    {"name": "a", "real_time": 1, "cpu_time": NaN, "x": null, "y": 1},
+    {"name": "a", "real_time": 2, "cpu_time": 1, "x": null},
+    {"name": "a", "error_occurred": true}]})");
+  const BenchmarkCase& one = file.cases.at(0);
+  EXPECT_EQ(one.repetitions, 2U);
+  EXPECT_EQ(one.lacking("real_time"), 0U);
+  EXPECT_EQ(one.lacking("cpu_time"), 1U);
+  EXPECT_EQ(one.lacking("x"), 2U);
+  EXPECT_TRUE(one.values.contains("x"));
+  EXPECT_EQ(one.lacking("y"), 1U);
+}
+
+TEST(BenchmarkFile, ADateJoinsTheContext) {
+  for (const char* text : {R"({"benchmarks": [{"name": "a", "real_time": NaN}]})",
+                           R"({"context": {"date": ""}, "benchmarks": [{"name": "a"}]})"}) {
+    const BenchmarkFile file = parse_benchmarks(with_date(text, "2026-11-26T15:00:00Z"));
+    EXPECT_EQ(file.date, "2026-11-26T15:00:00Z");
+    EXPECT_EQ(file.cases.at(0).name, "a");
+  }
+}
+
 TEST(BenchmarkFile, TextsMaySayNaN) {
   EXPECT_EQ(parse_benchmarks(R"({"benchmarks": [{"name": "NaN \" Infinity", "real_time": NaN}]})")
                 .cases[0]
@@ -132,6 +155,7 @@ TEST(BenchmarkFile, MalformedDocuments) {
   EXPECT_TRUE(fails("", "the file"));
   EXPECT_TRUE(fails("[]", "the file"));
   EXPECT_TRUE(fails("{}", "has no benchmarks"));
+  EXPECT_TRUE(fails(R"({"schema": "kvsieve.comparison/1"})", "is a report"));
   EXPECT_TRUE(fails(R"({"benchmarks": []})", "holds no benchmark"));
   EXPECT_TRUE(fails(R"({"benchmarks": {}})", "benchmarks"));
   EXPECT_TRUE(fails(R"({"benchmarks": [7]})", "benchmarks[0]"));

@@ -162,6 +162,25 @@ TEST_F(SweepResults, TolerancesFilterAndMetrics) {
   EXPECT_TRUE(compare(rows(10), after, options).changes.empty());
 }
 
+TEST_F(SweepResults, MetricsThatOnlyLaterPointsHave) {
+  std::vector<SweepRow> before = rows(4);
+  before[2].metrics = R"({"recall":0.5,"pieces":7})";
+  std::vector<SweepRow> after = before;
+  CompareOptions options;
+  options.metrics = {"recall"};
+  EXPECT_EQ(compare(before, after, options).matched, std::vector<std::string>{"recall"});
+  EXPECT_EQ(compare(before, after).matched,
+            (std::vector<std::string>{"l1_loss", "pieces", "recall"}));
+  options.metrics = {"recall", "recal"};
+  EXPECT_TRUE(fails_with(ErrorKind::kUsage, "no point has a metric 'recal'",
+                         [&] { static_cast<void>(compare(before, after, options)); }));
+  // Of a point that fails now, what it had before.
+  after[2].metrics.clear();
+  after[2].error = "out of memory";
+  options.metrics = {"recall"};
+  EXPECT_EQ(compare(before, after, options).count(ChangeVerdict::kWorse), 1);
+}
+
 TEST_F(SweepResults, OtherKindsDoNotCompare) {
   make_store(m_folder / "s.db", rows(1));
   std::ofstream(m_folder / "b.json") << R"({"benchmarks": [{"name": "a", "real_time": 1}]})";

@@ -2,6 +2,7 @@
 // Benchmark results in Google Benchmark's JSON: any program's timings, and kernels' counters, which
 // kvsieve writes in the same form (docs/compare.md).
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -24,7 +25,7 @@ struct SourceCounts {
 struct BenchmarkCase {
   std::string name;  ///< without what Google Benchmark adds to aggregates
   /// By metric, a value a repetition in the file's order: real_time and cpu_time in microseconds,
-  /// user counters as they are.
+  /// user counters as they are. What is no number in a repetition has no value there.
   std::map<std::string, std::vector<double>, std::less<>> values;
   /// Medians that the file states, of which it may hold nothing else.
   std::map<std::string, double, std::less<>> stated_medians;
@@ -32,7 +33,11 @@ struct BenchmarkCase {
   /// Timed by wall clock: its name has /real_time or /manual_time, or kvsieve measured it. Others
   /// are by CPU time, as Google Benchmark does.
   bool real_time = false;
-  std::string error;  ///< why it, or a repetition of it, failed; empty if none did
+  std::string error;            ///< why it, or a repetition of it, failed; empty if none did
+  std::size_t repetitions = 0;  ///< that did not fail, of which a metric may lack some
+
+  /// Repetitions in which a metric has no value.
+  [[nodiscard]] std::size_t lacking(std::string_view metric) const;
 };
 
 struct BenchmarkFile {
@@ -43,9 +48,12 @@ struct BenchmarkFile {
   std::vector<BenchmarkCase> cases;  ///< in the file's order, each name once
 };
 
-/// Reads a document. NaN and Infinity, which Google Benchmark writes though JSON has none, count
-/// as missing. Throws Error(kBadInput), one line that names the entry and what was expected.
+/// Reads a document. NaN and Infinity, which Google Benchmark writes though JSON has none, and null
+/// count as missing. Throws Error(kBadInput), one line that names the entry and what was expected.
 [[nodiscard]] BenchmarkFile parse_benchmarks(std::string_view text);
+
+/// The same document with a date in its context.
+[[nodiscard]] std::string with_date(std::string_view text, const std::string& date);
 
 /// The document in a file of at most 1 GiB. Of a folder, one with the benchmarks of all its *.json
 /// files in the order of their names, and the context of the first: repetitions that processes of

@@ -125,8 +125,16 @@ struct ResultComparison {
 /// order: by verdict, then the largest first, then by name.
 void finish_comparison(ResultComparison& comparison);
 
-/// "+12.3%"; "from 0" where there is no relative difference.
+/// "+12.3%" of 0.123; ">1000x" and "<-1000x" where digits say no more.
+[[nodiscard]] std::string relative_text(double relative);
+/// relative_text; "from 0" where there is no relative difference.
 [[nodiscard]] std::string change_text(const ResultChange& change);
+/// Both ends of the interval of a change's timings, as relative_text; empty without bounds.
+[[nodiscard]] std::string interval_text(const ResultChange& change, std::string_view separator);
+/// What stands behind a change: the reason, then the lines that explain it.
+[[nodiscard]] std::string remark_text(const ResultChange& change);
+/// "real_time of copy/n:64 moved by +20.1% at 2026-11-09T12:00:00Z, 2026-11-09.json".
+[[nodiscard]] std::string step_text(const HistoryStep& step);
 /// A value with its unit; "-" if it is missing.
 [[nodiscard]] std::string value_text(const ResultChange& change,
                                      const std::optional<double>& value);

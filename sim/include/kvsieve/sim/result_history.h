@@ -33,8 +33,8 @@ class ResultHistory {
   [[nodiscard]] bool has_comparable(const BenchmarkFile& now) const;
 
   /// Copies a result into the folder, which is created, and removes the oldest results of its kind
-  /// until `keep` are left. Throws Error(kBadInput) for a result without a date, and as
-  /// traces::write_file.
+  /// until `keep` are left. One without a date, as counters are, gets that of this moment.
+  /// Throws Error(kBadInput) for a date in another form, and as traces::write_file.
   void add(const std::filesystem::path& file, const BenchmarkFile& now, std::size_t keep) const;
 
  private:
