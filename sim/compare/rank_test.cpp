@@ -3,45 +3,76 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <map>
 #include <numeric>
 
 namespace kvsieve::sim {
 namespace {
 
 constexpr std::size_t kMostExact = 40;
+constexpr double kContinuity = 0.5;  // a sum of ranks is whole
 
-/// Twice the ranks of all values, first sample first: equal values share the mean of their ranks.
-struct Ranks {
-  std::vector<std::int64_t> doubled;
-  double tie_term = 0.0;  ///< sum of t^3 - t over groups of t equal values
-};
-
-Ranks ranks_of(std::span<const double> first, std::span<const double> second) {
+/// Twice the scores of all values, first sample first: their ranks, up to the one from which on all
+/// count alike. Equal values share the mean of their ranks.
+std::vector<std::int64_t> doubled_scores(std::span<const double> first,
+                                         std::span<const double> second, double telling) {
   std::vector<double> values(first.begin(), first.end());
   values.insert(values.end(), second.begin(), second.end());
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::sort(order.begin(), order.end(),
             [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
-  Ranks ranks;
-  ranks.doubled.resize(values.size());
+  const auto last =
+      2 * static_cast<std::int64_t>(std::ceil(telling * static_cast<double>(values.size())));
+  std::vector<std::int64_t> doubled(values.size());
   for (std::size_t begin = 0; begin < order.size();) {
     std::size_t end = begin + 1;
     while (end < order.size() && values[order[end]] == values[order[begin]]) {
       ++end;
     }
     for (std::size_t i = begin; i < end; ++i) {
-      ranks.doubled[order[i]] = static_cast<std::int64_t>(begin + 1 + end);
+      doubled[order[i]] = std::min(last, static_cast<std::int64_t>(begin + 1 + end));
     }
-    const auto ties = static_cast<double>(end - begin);
-    ranks.tie_term += ties * ties * ties - ties;
     begin = end;
   }
-  return ranks;
+  return doubled;
 }
 
-/// How many of the ways to choose `chosen` of the ranks have each sum. Counts stay below 2^53.
+/// The same without ties, in ascending order.
+std::vector<std::int64_t> ordered_scores(std::size_t count, double telling) {
+  std::vector<double> values(count);
+  std::iota(values.begin(), values.end(), 0.0);
+  return doubled_scores(values, {}, telling);
+}
+
+/// The second sample's sum of scores less what it is on average.
+double excess_of(std::span<const std::int64_t> doubled, std::size_t first) {
+  const auto sum_from = [&](std::size_t begin) {
+    return std::accumulate(doubled.begin() + static_cast<std::ptrdiff_t>(begin), doubled.end(),
+                           std::int64_t{0});
+  };
+  const auto all = static_cast<std::int64_t>(doubled.size());
+  const auto second = static_cast<std::int64_t>(doubled.size() - first);
+  return static_cast<double>(sum_from(first) * all - sum_from(0) * second) /
+         static_cast<double>(2 * all);
+}
+
+/// By how much a sum of `chosen` of the scores varies.
+double deviation_of(std::span<const std::int64_t> doubled, std::size_t chosen, double inflation) {
+  const auto all = static_cast<double>(doubled.size());
+  const double mean =
+      static_cast<double>(std::accumulate(doubled.begin(), doubled.end(), std::int64_t{0})) / all;
+  double square = 0.0;
+  for (const std::int64_t score : doubled) {
+    square += (static_cast<double>(score) - mean) * (static_cast<double>(score) - mean) / 4.0;
+  }
+  const auto n = static_cast<double>(chosen);
+  return std::sqrt(inflation * n * (all - n) / (all * (all - 1.0)) * square);
+}
+
+/// How many of the ways to choose `chosen` of the scores have each sum. Counts stay below 2^53.
 std::vector<double> sum_counts(std::span<const std::int64_t> doubled, std::size_t chosen) {
   const auto total =
       static_cast<std::size_t>(std::accumulate(doubled.begin(), doubled.end(), std::int64_t{0}));
@@ -60,14 +91,14 @@ std::vector<double> sum_counts(std::span<const std::int64_t> doubled, std::size_
   return std::move(counts[chosen]);
 }
 
-/// Share of the ways whose sum is at least as far from the mean as `sum`.
-double exact_p(std::span<const std::int64_t> doubled, std::size_t chosen, std::int64_t sum) {
+/// Share of the ways whose sum is at least as far from the mean as `excess`.
+double exact_p(std::span<const std::int64_t> doubled, std::size_t chosen, double excess) {
   const std::vector<double> counts = sum_counts(doubled, chosen);
   const std::int64_t total = std::accumulate(doubled.begin(), doubled.end(), std::int64_t{0});
-  // Distances from the mean times the number of values, which are integers.
+  // Distances from the mean times twice the number of values, which are integers.
   const auto values = static_cast<std::int64_t>(doubled.size());
   const std::int64_t mean = total * static_cast<std::int64_t>(chosen);
-  const std::int64_t distance = std::abs(sum * values - mean);
+  const std::int64_t distance = std::llround(2.0 * std::abs(excess) * static_cast<double>(values));
   double as_far = 0.0;
   double all = 0.0;
   for (std::size_t i = 0; i < counts.size(); ++i) {
@@ -79,85 +110,92 @@ double exact_p(std::span<const std::int64_t> doubled, std::size_t chosen, std::i
   return as_far / all;
 }
 
-/// Of U without ties, P(U <= u) for u from 0.
-std::vector<double> cumulated_u(std::size_t first, std::size_t second) {
-  std::vector<std::int64_t> doubled(first + second);
-  for (std::size_t i = 0; i < doubled.size(); ++i) {
-    doubled[i] = static_cast<std::int64_t>(2 * (i + 1));
-  }
-  const std::vector<double> counts = sum_counts(doubled, second);
-  const std::size_t least = second * (second + 1);
-  std::vector<double> shares(first * second + 1);
-  double sum = 0.0;
-  for (std::size_t u = 0; u < shares.size(); ++u) {
-    sum += counts[least + 2 * u];
-    shares[u] = sum;
-  }
-  for (double& share : shares) {
-    share /= sum;
-  }
-  return shares;
-}
-
-/// How many of the smallest and of the largest differences lie outside the interval.
-std::size_t outside_interval(std::size_t first, std::size_t second, double tail, double inflation) {
-  if (first + second <= kMostExact && inflation <= 1.0) {
-    const std::vector<double> shares = cumulated_u(first, second);
-    std::size_t outside = 0;
-    while (outside < shares.size() && shares[outside] <= tail) {
-      ++outside;
-    }
-    return outside;
-  }
-  const double m = static_cast<double>(first);
-  const double n = static_cast<double>(second);
-  const double deviation = std::sqrt(inflation * m * n * (m + n + 1.0) / 12.0);
-  const double bound = m * n / 2.0 - normal_quantile(1.0 - tail) * deviation;
-  return bound > 0.0 ? static_cast<std::size_t>(bound) : 0;
-}
-
 double upper_tail(double z) {
   return 0.5 * std::erfc(z / std::sqrt(2.0));
 }
 
+/// The least excess of samples without ties that the test rejects at `alpha`; infinity if none is.
+double critical_excess(std::size_t first, std::size_t second, double alpha, double inflation,
+                       double telling) {
+  const std::vector<std::int64_t> doubled = ordered_scores(first + second, telling);
+  if (doubled.size() > kMostExact || inflation > 1.0) {
+    return normal_quantile(1.0 - alpha / 2.0) * deviation_of(doubled, second, inflation) +
+           kContinuity;
+  }
+  const std::vector<double> counts = sum_counts(doubled, second);
+  const std::int64_t total = std::accumulate(doubled.begin(), doubled.end(), std::int64_t{0});
+  const auto values = static_cast<std::int64_t>(doubled.size());
+  const double all = std::accumulate(counts.begin(), counts.end(), 0.0);
+  // Ways by their distance from the mean times twice the number of values, the furthest first.
+  std::map<std::int64_t, double, std::greater<>> ways;
+  for (std::size_t sum = 0; sum < counts.size(); ++sum) {
+    if (counts[sum] > 0.0) {
+      ways[std::abs(static_cast<std::int64_t>(sum) * values -
+                    total * static_cast<std::int64_t>(second))] += counts[sum];
+    }
+  }
+  double critical = std::numeric_limits<double>::infinity();
+  double as_far = 0.0;
+  for (const auto& [distance, count] : ways) {
+    as_far += count;
+    if (as_far > alpha * all) {
+      break;
+    }
+    critical = static_cast<double>(distance) / static_cast<double>(2 * values);
+  }
+  return critical;
+}
+
+/// The first of 0, ..., count - 1 that a predicate holds for, and so for all behind it; else count.
+template <class Predicate>
+std::size_t first_where(std::size_t count, const Predicate& predicate) {
+  std::size_t low = 0;
+  while (low < count) {
+    const std::size_t middle = low + (count - low) / 2;
+    if (predicate(middle)) {
+      count = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return low;
+}
+
 }  // namespace
 
-RankTest rank_test(std::span<const double> first, std::span<const double> second,
-                   double inflation) {
+RankTest rank_test(std::span<const double> first, std::span<const double> second, double inflation,
+                   double telling) {
   if (first.empty() || second.empty()) {
     return {};
   }
-  const Ranks ranks = ranks_of(first, second);
-  const std::span<const std::int64_t> of_second = std::span(ranks.doubled).subspan(first.size());
-  const std::int64_t sum = std::accumulate(of_second.begin(), of_second.end(), std::int64_t{0});
-  const double m = static_cast<double>(first.size());
-  const double n = static_cast<double>(second.size());
+  const std::vector<std::int64_t> doubled = doubled_scores(first, second, telling);
+  const double excess = excess_of(doubled, first.size());
   RankTest test;
-  test.u = static_cast<double>(sum) / 2.0 - n * (n + 1.0) / 2.0;
-  test.exact = ranks.doubled.size() <= kMostExact;
+  test.u = static_cast<double>(first.size() * second.size()) / 2.0 + excess;
+  test.exact = doubled.size() <= kMostExact;
   if (test.exact) {
-    test.p = std::min(1.0, exact_p(ranks.doubled, second.size(), sum));
+    test.p = std::min(1.0, exact_p(doubled, second.size(), excess));
     if (inflation <= 1.0) {
       return test;
     }
   }
-  const double all = m + n;
-  const double variance =
-      inflation * m * n / 12.0 * ((all + 1.0) - ranks.tie_term / (all * (all - 1.0)));
-  if (variance > 0.0) {
-    const double distance = std::max(0.0, std::abs(test.u - m * n / 2.0) - 0.5);
-    const double p = std::min(1.0, 2.0 * upper_tail(distance / std::sqrt(variance)));
+  const double deviation = deviation_of(doubled, second.size(), inflation);
+  if (deviation > 0.0) {
+    const double distance = std::max(0.0, std::abs(excess) - kContinuity);
+    const double p = std::min(1.0, 2.0 * upper_tail(distance / deviation));
     test.p = test.exact ? std::max(test.p, p) : p;
   }
   return test;
 }
 
-double variance_inflation(std::span<const double> values) {
-  const Ranks ranks = ranks_of(values, {});
+double variance_inflation(std::span<const double> values, double telling) {
+  const std::vector<std::int64_t> doubled = doubled_scores(values, {}, telling);
   const auto n = static_cast<double>(values.size());
+  const auto total =
+      static_cast<double>(std::accumulate(doubled.begin(), doubled.end(), std::int64_t{0}));
   std::vector<double> centred;
-  for (const std::int64_t doubled : ranks.doubled) {
-    centred.push_back(static_cast<double>(doubled) / 2.0 - (n + 1.0) / 2.0);
+  for (const std::int64_t score : doubled) {
+    centred.push_back((static_cast<double>(score) - total / n) / 2.0);
   }
   const double square = std::inner_product(centred.begin(), centred.end(), centred.begin(), 0.0);
   if (square <= 0.0) {
@@ -176,20 +214,15 @@ double variance_inflation(std::span<const double> values) {
   return inflation;
 }
 
-double least_p(std::size_t first, std::size_t second) {
-  if (first == 0 || second == 0) {
-    return 1.0;
-  }
-  // 2 of all ways to choose the second sample's ranks: the lowest ones and the highest ones.
-  double ways = 1.0;
-  for (std::size_t i = 1; i <= second; ++i) {
-    ways *= static_cast<double>(first + i) / static_cast<double>(i);
-  }
-  return std::min(1.0, 2.0 / ways);
+double least_p(std::size_t first, std::size_t second, double telling) {
+  std::vector<double> values(first + second);
+  std::iota(values.begin(), values.end(), 0.0);
+  return rank_test(std::span(values).first(first), std::span(values).subspan(first), 1.0, telling)
+      .p;
 }
 
 Shift shift_between(std::span<const double> first, std::span<const double> second,
-                    double confidence, double inflation) {
+                    double confidence, double inflation, double telling) {
   std::vector<double> differences;
   differences.reserve(first.size() * second.size());
   for (const double a : first) {
@@ -199,14 +232,35 @@ Shift shift_between(std::span<const double> first, std::span<const double> secon
   }
   std::sort(differences.begin(), differences.end());
   const std::size_t pairs = differences.size();
-  Shift shift;
-  shift.estimate = pairs % 2 == 1 ? differences[pairs / 2]
-                                  : (differences[pairs / 2 - 1] + differences[pairs / 2]) / 2.0;
-  const std::size_t outside =
-      outside_interval(first.size(), second.size(), (1.0 - confidence) / 2.0, inflation);
+  std::vector<double> shifted(second.size());
+  // Falls as the shift grows, and changes at the differences alone.
+  const auto excess_at = [&](double shift) {
+    std::transform(second.begin(), second.end(), shifted.begin(),
+                   [&](double value) { return value - shift; });
+    return excess_of(doubled_scores(first, shifted, telling), first.size());
+  };
+  const auto between = [&](std::size_t gap) {
+    return gap == 0       ? differences.front() - 1.0
+           : gap == pairs ? differences.back() + 1.0
+                          : (differences[gap - 1] + differences[gap]) / 2.0;
+  };
+  const double critical =
+      critical_excess(first.size(), second.size(), 1.0 - confidence, inflation, telling);
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  shift.low = outside == 0 ? -kInfinity : differences[outside - 1];
-  shift.high = outside == 0 ? kInfinity : differences[pairs - outside];
+  constexpr double kRounding = 1e-9;
+  Shift shift;
+  // The first gap between differences in which the excess is below this.
+  const auto gap_below = [&](double excess) {
+    return first_where(pairs + 1,
+                       [&](std::size_t gap) { return excess_at(between(gap)) < excess; });
+  };
+  const auto difference_before = [&](std::size_t gap) {
+    return gap == 0 ? -kInfinity : gap > pairs ? kInfinity : differences[gap - 1];
+  };
+  shift.estimate =
+      (difference_before(gap_below(kRounding)) + difference_before(gap_below(-kRounding))) / 2.0;
+  shift.low = difference_before(gap_below(critical - kRounding));
+  shift.high = difference_before(gap_below(kRounding - critical));
   return shift;
 }
 

@@ -144,6 +144,44 @@ TEST(RankTest, InflatedVariance) {
   EXPECT_LT(shift_between(first, second, 0.95, 4.0).low, shift_between(first, second, 0.95).low);
 }
 
+TEST(RankTest, OnlyTheTellingRanksCount) {
+  // Scores 1 2 3 and 3 3 3: of 20 ways to choose 3 of them 4 sum up to 9 and 4 to 6, as far
+  // from 7.5.
+  const Sample first{1, 2, 3};
+  EXPECT_NEAR(rank_test(first, Sample{4, 5, 6}, 1.0, 0.5).p, 0.4, 1e-12);
+  EXPECT_NEAR(rank_test(first, Sample{4, 5, 6}).p, 0.1, 1e-12);
+  // How large the others are does not matter.
+  const Sample second{1.5, 2.5, 9, 10};
+  EXPECT_EQ(rank_test(first, second, 1.0, 0.5).p,
+            rank_test(first, Sample{1.5, 2.5, 100, 3.5}, 1.0, 0.5).p);
+  EXPECT_EQ(shift_between(first, second, 0.5, 1.0, 0.5).estimate,
+            shift_between(first, Sample{1.5, 2.5, 900, 800}, 0.5, 1.0, 0.5).estimate);
+}
+
+TEST(RankTest, HoldsItsLevelWithFewTellingRanks) {
+  for (const std::size_t size : {std::size_t{15}, std::size_t{30}}) {  // exact and approximate
+    kernels::CounterRandom random(17);
+    int rejected = 0;
+    constexpr int kTrials = 1000;
+    for (int i = 0; i < kTrials; ++i) {
+      Sample a(size);
+      Sample b(size);
+      for (Sample* sample : {&a, &b}) {
+        for (double& value : *sample) {
+          value = random.uniform() + (random.uniform() < 0.3 ? 5.0 * random.uniform() : 0.0);
+        }
+      }
+      const bool is_rejected = rank_test(a, b, 1.0, 0.5).p <= 0.05;
+      rejected += is_rejected ? 1 : 0;
+      // The interval holds what the test does not reject.
+      const Shift shift = shift_between(a, b, 0.95, 1.0, 0.5);
+      EXPECT_EQ(is_rejected, shift.low > 0.0 || shift.high < 0.0) << i;
+    }
+    EXPECT_LT(rejected, 0.07 * kTrials) << size;
+    EXPECT_GT(rejected, 0.03 * kTrials) << size;
+  }
+}
+
 TEST(VarianceInflation, OfIndependentAndDependentValues) {
   kernels::CounterRandom random(5);
   int above = 0;

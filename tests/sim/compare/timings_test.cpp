@@ -97,7 +97,7 @@ TEST(Timings, RepetitionsThatDependOnTheirNeighboursCountForLess) {
   // The later half of one side is slower: a phase of the machine as likely as a slower program.
   const std::vector<double> steady = around(100, 20);
   std::vector<double> drifting = around(100, 20);
-  for (std::size_t i = 8; i < 20; ++i) {
+  for (std::size_t i = 6; i < 20; ++i) {
     drifting[i] *= 1.16;
   }
   const ResultChange one = change_between(steady, drifting);
@@ -110,6 +110,47 @@ TEST(Timings, RepetitionsThatDependOnTheirNeighboursCountForLess) {
   }
   EXPECT_EQ(change_between(steady, mixed).timing->inflation, 1.0);
   EXPECT_EQ(change_between(steady, mixed).verdict, ChangeVerdict::kWorse);
+}
+
+TEST(Timings, DisturbedRepetitionsDoNotHideAChange) {
+  // Three of eight repetitions are disturbed, each by another amount.
+  const auto disturbed = [](std::vector<double> values) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      values[i] *= i % 8 == 1 || i % 8 == 4 || i % 8 == 6
+                       ? 1.3 + 0.05 * static_cast<double>((i * 5) % 17)
+                       : 1.0;
+    }
+    return values;
+  };
+  const std::vector<double> before = disturbed(around(100, 24));
+  const std::vector<double> after = disturbed(around(110, 24));
+  const ResultChange change = change_between(before, after);
+  EXPECT_EQ(change.verdict, ChangeVerdict::kWorse);
+  EXPECT_NEAR(*change.relative(), 0.10, 0.01);
+  EXPECT_EQ(change_between(after, before).verdict, ChangeVerdict::kBetter);
+  // The same of a rate, which disturbances lower.
+  BenchmarkFile rates = file_of({{"a/n:1", before}});
+  BenchmarkFile slower = file_of({{"a/n:1", after}});
+  for (const auto& [file, times] : {std::pair{&rates, &before}, std::pair{&slower, &after}}) {
+    for (const double time : *times) {
+      file->cases[0].values["bytes_per_second"].push_back(1e6 / time);
+    }
+  }
+  CompareOptions options;
+  options.metrics = {"bytes_per_second"};
+  const ResultChange rate = compare_benchmarks(rates, slower, options).changes.at(0);
+  EXPECT_EQ(rate.verdict, ChangeVerdict::kWorse);
+  EXPECT_NEAR(rate.timing->p, change.timing->p, 1e-12);
+  EXPECT_NEAR(rate.timing->ratio * change.timing->ratio, 1.0, 1e-12);
+  EXPECT_NEAR(rate.timing->ratio_low * change.timing->ratio_high, 1.0, 1e-12);
+}
+
+TEST(Timings, AChangeOfMostRepetitionsIsFound) {
+  std::vector<double> after = around(100, 24);
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    after[(i * 5) % 24] *= i % 4 == 0 ? 1.0 : 1.5;
+  }
+  EXPECT_EQ(change_between(around(100, 24), after).verdict, ChangeVerdict::kWorse);
 }
 
 TEST(Timings, UserCountersHaveADirection) {

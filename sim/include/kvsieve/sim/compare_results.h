@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kvsieve/sim/benchmark_file.h"
+#include "kvsieve/sim/pareto.h"
 #include "kvsieve/sim/result_comparison.h"
 
 namespace kvsieve::sim {
@@ -67,11 +68,14 @@ void require_something(const ResultComparison& comparison, const CompareOptions&
 
 /// Judges one case from its repetitions, apart from other cases: verdict and adjusted p are set by
 /// judge_timings.
-/// @param before, after values above 0 @param between share by which runs of one program differ, of
-/// a history; 0 where both sides were measured together
+/// @param before, after values above 0 @param best where their better ones lie
+/// @param between share by which runs of one program differ, of a history; 0 where both sides were
+/// measured together
 [[nodiscard]] TimingEvidence timing_evidence(const std::vector<double>& before,
                                              const std::vector<double>& after,
-                                             const CompareOptions& options, double between = 0.0);
+                                             const CompareOptions& options,
+                                             std::optional<ParetoDirection> best,
+                                             double between = 0.0);
 
 /// Corrects p over all changes that have timings, and sets their verdicts and reasons.
 void judge_timings(std::vector<ResultChange>& changes, const CompareOptions& options);
