@@ -25,7 +25,7 @@ namespace {
 
 constexpr std::size_t kNamesShown = 10;
 
-/// "5%" or "0.05", from 0 to below `most`.
+/// "5%" or "0.05", from 0 to below `most`; from 1 on it has to say so in per cent, as "5" means 5%.
 double parse_share(const std::string& option, const std::string& text, double most) {
   const bool percent = text.ends_with('%');
   const char* end = text.data() + text.size() - (percent ? 1 : 0);
@@ -35,6 +35,12 @@ double parse_share(const std::string& option, const std::string& text, double mo
   if (error != std::errc() || stop != end || !(value >= 0.0 && value < most)) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("{} '{}', expected a share such as 5% or 0.05", option, text));
+  }
+  if (!percent && value >= 1.0) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{} '{}' is {:g}%, expected below 1 or with a percent sign", option,
+                            text, 100.0 * value),
+                fmt::format("did you mean {}%?", text));
   }
   return value;
 }
@@ -289,7 +295,7 @@ int run_compare(const std::vector<std::string>& words) {
       "compare OLD NEW [options]",
       "Compares two results of one kind, worst change first: benchmarks' timings (Google "
       "Benchmark's\n"
-      "JSON, any program's) by a rank test on their repetitions, kernels' counters, runs and "
+      "JSON, any program's) by rank tests on their repetitions, kernels' counters, runs and "
       "sweep\n"
       "stores exactly or within a tolerance. A folder counts as one file of all the JSON in it.\n"
       "Exit code 1 if something fails (docs/compare.md).",
@@ -314,8 +320,8 @@ int run_compare(const std::vector<std::string>& words) {
       "filter", po::value(&options.filter), "compare cases whose name this expression is found in");
   arguments.options("Verdict")(
       "fail-on", po::value(&fail_on)->composing(),
-      "regression, missing, added, renamed, inconclusive, any or none; may repeat; without it "
-      "regression");
+      "regression (the default; name it beside others), missing, added, renamed, inconclusive, any "
+      "or none; may repeat");
   arguments.options("History")("against-history", po::value(&history_folder),
                                "compare with the earlier results in this folder, one JSON file "
                                "each, instead of OLD")(

@@ -504,6 +504,9 @@ class UsageTest(CompareTest):
                       ["--alpha", "1"], ["--noise", "some"], ["--fail-on", "everything"],
                       ["--tolerance", "x=y"], ["--format", "xml"]):
             self.fail_with(USAGE, words[0], "compare", path, path, *words)
+        for option in ("--threshold", "--noise", "--tolerance"):
+            self.fail_with(USAGE, "did you mean 5%?", "compare", path, path, option, "5")
+        self.succeed("compare", path, path, "--threshold", "200%")
         self.fail_with(USAGE, "did you mean regression?", "compare", path, path, "--fail-on",
                        "regresion")
         self.fail_with(USAGE, "regular expression", "compare", path, path, "--filter", "(")
