@@ -80,4 +80,7 @@ class TimelineDetail {
   LevelOfDetail m_exposed;
 };
 
+/// Shown one above the other, from top to bottom, all from their begin.
+using Timelines = std::vector<std::shared_ptr<const TimelineDetail>>;
+
 }  // namespace kvsieve::gui

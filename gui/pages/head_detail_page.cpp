@@ -413,7 +413,7 @@ void HeadDetailPage::show_strip() {
     m_strip->clear(kNothing);
     return;
   }
-  TokenStripData strip;
+  TokenStrip strip;
   QString origin = QStringLiteral("captured");
   const std::shared_ptr<const Run>& run = workspace().run();
   const Selection& selection = workspace().view().selection();
@@ -440,7 +440,7 @@ void HeadDetailPage::show_strip() {
     }
     for (const HeadId& one : tracks) {
       const sim::Node& node = *node_of(one);
-      TokenStripData::Track track{name_of(one), {}, node.json().contains("kept_runs")};
+      TokenStrip::Track track{name_of(one), {}, node.json().contains("kept_runs")};
       if (track.lists_kept) {
         track.kept = sim::kept_runs(node, strip.prompt_tokens);
       }

@@ -173,7 +173,7 @@ const TimelineEvents* TimelinePage::first_events() const {
 }
 
 void TimelinePage::show_all() {
-  std::vector<std::shared_ptr<const TimelineDetail>> timelines;
+  Timelines timelines;
   if (m_modelled) {
     timelines.push_back(m_modelled->detail);
   }

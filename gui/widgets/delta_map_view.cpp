@@ -186,10 +186,7 @@ void DeltaMapView::draw_all(QPainter& painter, const QSizeF& size) const {
     }
     const QColor colour = colour_of(*here);
     painter.fillRect(inner, colour);
-    const sim::Colour ground{static_cast<std::uint8_t>(colour.red()),
-                             static_cast<std::uint8_t>(colour.green()),
-                             static_cast<std::uint8_t>(colour.blue())};
-    painter.setPen(to_qcolor(sim::text_colour_on(ground)));
+    painter.setPen(to_qcolor(sim::text_colour_on(to_colour(colour))));
     const QString glyph = sign_glyph(*here);
     const QString full = glyph + " " + change_text(*here);
     if (rect.width() > metrics.horizontalAdvance(full) + 4.0 && rect.height() > metrics.height()) {

@@ -321,10 +321,7 @@ void HeadMatrixView::draw_cells(QPainter& painter, const HeadGrid& grid) const {
       const QColor colour = QColor::fromRgb(m_cell_inks[index]);
       painter.fillRect(rect, colour);
       if (with_text) {
-        const sim::Colour ground{static_cast<std::uint8_t>(colour.red()),
-                                 static_cast<std::uint8_t>(colour.green()),
-                                 static_cast<std::uint8_t>(colour.blue())};
-        painter.setPen(to_qcolor(sim::text_colour_on(ground)));
+        painter.setPen(to_qcolor(sim::text_colour_on(to_colour(colour))));
         painter.drawText(rect, Qt::AlignCenter, m_texts[index]);
       }
     }

@@ -31,11 +31,6 @@ QColor mix(const QColor& a, const QColor& b, double share) {
   return {between(a.red(), b.red()), between(a.green(), b.green()), between(a.blue(), b.blue())};
 }
 
-sim::Colour to_colour(const QColor& colour) {
-  return {static_cast<std::uint8_t>(colour.red()), static_cast<std::uint8_t>(colour.green()),
-          static_cast<std::uint8_t>(colour.blue())};
-}
-
 }  // namespace
 
 bool is_dark(const QPalette& palette) {
@@ -80,6 +75,11 @@ QColor faint_text(const QPalette& palette) {
 
 QColor grid_line(const QPalette& palette) {
   return mix(palette.color(QPalette::Base), palette.color(QPalette::Text), 0.15);
+}
+
+sim::Colour to_colour(const QColor& colour) {
+  return {static_cast<std::uint8_t>(colour.red()), static_cast<std::uint8_t>(colour.green()),
+          static_cast<std::uint8_t>(colour.blue())};
 }
 
 }  // namespace kvsieve::gui

@@ -21,5 +21,7 @@ namespace kvsieve::gui {
 [[nodiscard]] inline QColor to_qcolor(sim::Colour colour) {
   return {colour.red, colour.green, colour.blue};
 }
+/// Without its opacity.
+[[nodiscard]] sim::Colour to_colour(const QColor& colour);
 
 }  // namespace kvsieve::gui

@@ -6,7 +6,6 @@
 #include <QMouseEvent>
 #include <QPainter>
 #include <QPainterPath>
-#include <QStringList>
 #include <QToolTip>
 #include <algorithm>
 #include <cmath>
@@ -29,47 +28,6 @@ constexpr double kPanStep = 0.15;
 
 QString grouped(std::int64_t value) {
   return qs(sim::grouped(value));
-}
-
-/// The value of a curve at a position, if it has one.
-std::optional<float> value_at(const TokenStripData::Curve& curve, std::int64_t position) {
-  const auto at = static_cast<std::size_t>(position);
-  return curve.values && position >= 0 && at < curve.values->size()
-             ? std::optional((*curve.values)[at])
-             : std::nullopt;
-}
-
-sim::Unit unit_of(const TokenStripData::Curve& curve) {
-  return curve.is_mass ? sim::Unit::kShare : sim::Unit::kNumber;
-}
-
-sim::Range range_of(const TokenStripData::Curve& curve) {
-  sim::Range range;
-  if (curve.values && !curve.values->empty()) {
-    const auto [low, high] = std::minmax_element(curve.values->begin(), curve.values->end());
-    range = {*low, *high};
-  }
-  return range;
-}
-
-bool holds(const std::vector<sim::TokenRun>& runs, std::int64_t position) {
-  const auto after = std::upper_bound(
-      runs.begin(), runs.end(), position,
-      [](std::int64_t token, const sim::TokenRun& run) { return token < run.begin; });
-  return after != runs.begin() && position < std::prev(after)->end;
-}
-
-/// Parts of the runs within [begin, end).
-std::vector<sim::TokenRun> clipped(const std::vector<sim::TokenRun>& runs, std::int64_t begin,
-                                   std::int64_t end) {
-  std::vector<sim::TokenRun> parts;
-  for (const sim::TokenRun& run : runs) {
-    if (const sim::TokenRun part{std::max(run.begin, begin), std::min(run.end, end)};
-        part.begin < part.end) {
-      parts.push_back(part);
-    }
-  }
-  return parts;
 }
 
 }  // namespace
@@ -101,7 +59,7 @@ TokenStripView::TokenStripView(QString id, QString title, Workspace& workspace)
   clear(QStringLiteral("Nothing to show yet"));
 }
 
-void TokenStripView::set_data(TokenStripData data, const QString& origin, const QString& note) {
+void TokenStripView::set_data(TokenStrip data, const QString& origin, const QString& note) {
   m_data = std::move(data);
   if (m_cursor && *m_cursor >= m_data.tokens) {
     m_cursor.reset();
@@ -139,7 +97,7 @@ TokenStripView::Layout TokenStripView::layout(const QSize& size) const {
   layout.line = metrics.height();
   double names = metrics.horizontalAdvance(QStringLiteral("0.00001%"));
   double counts = 0.0;
-  for (const TokenStripData::Track& track : m_data.tracks) {
+  for (const TokenStrip::Track& track : m_data.tracks) {
     names = std::max(names, metrics.horizontalAdvance(track.name));
     counts = std::max(counts, metrics.horizontalAdvance(grouped(m_data.tokens) + " kept"));
   }
@@ -174,172 +132,54 @@ double TokenStripView::track_y(std::size_t track, const QSize& size) const {
   return layout(size).track_top(track) + 0.5 * kTrackHeight;
 }
 
-TokenStripView::Fate TokenStripView::fate(const TokenStripData::Track& track,
-                                          std::int64_t position) const {
-  const bool in_window =
-      position < m_data.window_end && position >= m_data.window_end - m_data.window;
-  if (in_window) {
-    return Fate::kWindow;
-  }
-  if (position >= m_data.prompt_tokens) {
-    return track.lists_kept ? Fate::kDecoded : Fate::kUnknown;
-  }
-  if (position < m_data.sinks) {
-    return Fate::kSink;
-  }
-  if (!track.lists_kept) {
-    return Fate::kUnknown;
-  }
-  return holds(track.kept, position) ? Fate::kKept : Fate::kDropped;
-}
-
-QString TokenStripView::name_of(Fate fate) {
+QColor TokenStripView::colour(TokenFate fate) const {
   switch (fate) {
-    case Fate::kSink:
-      return QStringLiteral("sink, always kept");
-    case Fate::kWindow:
-      return QStringLiteral("window, always kept");
-    case Fate::kDecoded:
-      return QStringLiteral("decoded, always kept");
-    case Fate::kKept:
-      return QStringLiteral("kept");
-    case Fate::kDropped:
-      return QStringLiteral("dropped");
-    case Fate::kUnknown:
-      return QStringLiteral("retrieved when it scores high");
-  }
-  return {};
-}
-
-QColor TokenStripView::colour(Fate fate) const {
-  switch (fate) {
-    case Fate::kSink:
+    case TokenFate::kSink:
       return category_colour(2, palette());
-    case Fate::kWindow:
+    case TokenFate::kWindow:
       return category_colour(1, palette());
-    case Fate::kDecoded:
+    case TokenFate::kDecoded:
       return category_colour(6, palette());
-    case Fate::kKept:
+    case TokenFate::kKept:
       return category_colour(0, palette());
-    case Fate::kDropped:
-    case Fate::kUnknown:
+    case TokenFate::kDropped:
+    case TokenFate::kUnknown:
       break;
   }
   return grid_line(palette());
 }
 
-QBrush TokenStripView::pattern(Fate fate) const {
+QBrush TokenStripView::pattern(TokenFate fate) const {
   const QColor line = palette().color(QPalette::Base);
   switch (fate) {
-    case Fate::kSink:
+    case TokenFate::kSink:
       return {line, Qt::VerPattern};
-    case Fate::kWindow:
+    case TokenFate::kWindow:
       return {line, Qt::BDiagPattern};
-    case Fate::kDecoded:
+    case TokenFate::kDecoded:
       return {line, Qt::HorPattern};
-    case Fate::kDropped:
+    case TokenFate::kDropped:
       return {faint_text(palette()), Qt::Dense7Pattern};
-    case Fate::kUnknown:
+    case TokenFate::kUnknown:
       return {faint_text(palette()), Qt::FDiagPattern};
-    case Fate::kKept:
+    case TokenFate::kKept:
       break;
   }
   return {Qt::NoBrush};
 }
 
-QString TokenStripView::text_at(std::int64_t position) const {
-  QStringList lines{QStringLiteral("position %1").arg(grouped(position))};
-  const auto at = static_cast<std::size_t>(position);
-  if (at < m_data.token_ids.size()) {
-    lines.front() += QStringLiteral(", token id %1").arg(m_data.token_ids[at]);
-  }
-  if (m_data.needle && position >= m_data.needle->begin && position < m_data.needle->end) {
-    lines.front() += QStringLiteral(", in the needle");
-  }
-  for (const TokenStripData::Track& track : m_data.tracks) {
-    lines << QStringLiteral("%1: %2").arg(track.name, name_of(fate(track, position)));
-  }
-  for (const TokenStripData::Curve& curve : m_data.curves) {
-    if (const std::optional<float> value = value_at(curve, position)) {
-      const QString text = qs(sim::number_text(*value, unit_of(curve)));
-      const QString exact = qs(sim::exact_text(*value, unit_of(curve)));
-      lines << QStringLiteral("%1: %2%3, %4")
-                   .arg(curve.name, text, exact == text ? QString() : " (" + exact + ")",
-                        curve.formula);
-    }
-  }
-  if (m_data.score_ranks && at < m_data.score_ranks->size()) {
-    lines << QStringLiteral("score: place %1 of %2")
-                 .arg(grouped((*m_data.score_ranks)[at]),
-                      grouped(static_cast<std::int64_t>(m_data.score_ranks->size())));
-  }
-  return lines.join('\n');
-}
-
 sim::Table TokenStripView::table() const {
-  sim::Table table{{{.title = "position"}}, {}};
-  if (!m_data.token_ids.empty()) {
-    table.columns.push_back({.title = "token id"});
-  }
-  for (const TokenStripData::Track& track : m_data.tracks) {
-    table.columns.push_back({.title = track.name.toStdString(), .numeric = false});
-  }
-  for (const TokenStripData::Curve& curve : m_data.curves) {
-    table.columns.push_back({.title = curve.name.toStdString()});
-  }
   // As many as a reader can scroll through: what is shown, from its left end on.
   constexpr std::int64_t kMostRows = 4096;
   const TokenAxis shown = axis(size());
   const auto first = static_cast<std::int64_t>(shown.low);
   const auto end = std::min(
       {m_data.tokens, static_cast<std::int64_t>(std::ceil(shown.high)), first + kMostRows});
-  for (std::int64_t position = first; position < end; ++position) {
-    std::vector<sim::Cell> row{{sim::grouped(position)}};
-    if (!m_data.token_ids.empty()) {
-      row.push_back({std::to_string(m_data.token_ids[static_cast<std::size_t>(position)])});
-    }
-    for (const TokenStripData::Track& track : m_data.tracks) {
-      row.push_back({name_of(fate(track, position)).toStdString()});
-    }
-    for (const TokenStripData::Curve& curve : m_data.curves) {
-      const std::optional<float> value = value_at(curve, position);
-      row.push_back({value ? sim::number_text(*value, unit_of(curve)) : ""});
-    }
-    table.rows.push_back(std::move(row));
-  }
-  return table;
+  return m_data.table(first, end);
 }
 
 QString TokenStripView::csv() const {
-  const auto quoted = [](QString text) {
-    return '"' + text.replace('"', QStringLiteral("\"\"")) + '"';
-  };
-  QString csv = QStringLiteral("position");
-  if (!m_data.token_ids.empty()) {
-    csv += QStringLiteral(",token_id");
-  }
-  for (const TokenStripData::Track& track : m_data.tracks) {
-    csv += ',' + quoted(track.name);
-  }
-  for (const TokenStripData::Curve& curve : m_data.curves) {
-    csv += ',' + quoted(curve.is_mass ? curve.name + " (share)" : curve.name);
-  }
-  csv += QStringLiteral("\n");
-  for (std::int64_t position = 0; position < m_data.tokens; ++position) {
-    csv += QString::number(position);
-    if (!m_data.token_ids.empty()) {
-      csv += ',' + QString::number(m_data.token_ids[static_cast<std::size_t>(position)]);
-    }
-    for (const TokenStripData::Track& track : m_data.tracks) {
-      csv += ',' + quoted(name_of(fate(track, position)));
-    }
-    for (const TokenStripData::Curve& curve : m_data.curves) {
-      const std::optional<float> value = value_at(curve, position);
-      csv += ',' + (value ? QString::number(*value, 'g', 9) : QString());
-    }
-    csv += QStringLiteral("\n");
-  }
-  return csv;
+  return m_data.csv();
 }
 
 void TokenStripView::draw(QPaintDevice& device, const QSize& size) {
@@ -364,7 +204,7 @@ void TokenStripView::draw(QPaintDevice& device, const QSize& size) {
 void TokenStripView::draw_legend(QPainter& painter, const Layout& layout) const {
   const QFontMetricsF metrics(painter.font());
   double x = layout.axis.left;
-  const auto entry = [&](Fate fate, const QString& text) {
+  const auto entry = [&](TokenFate fate, const QString& text) {
     const QRectF swatch(x, kPad + 1.0, 22.0, layout.line - 2.0);
     painter.fillRect(swatch, colour(fate));
     painter.fillRect(swatch, pattern(fate));
@@ -378,31 +218,31 @@ void TokenStripView::draw_legend(QPainter& painter, const Layout& layout) const 
   }
   const bool lists = m_data.tracks.front().lists_kept;
   if (lists) {
-    entry(Fate::kKept, QStringLiteral("kept by score"));
+    entry(TokenFate::kKept, QStringLiteral("kept by score"));
   }
   if (m_data.sinks > 0) {
-    entry(Fate::kSink, QStringLiteral("sinks"));
+    entry(TokenFate::kSink, QStringLiteral("sinks"));
   }
   if (m_data.window > 0) {
-    entry(Fate::kWindow, QStringLiteral("window"));
+    entry(TokenFate::kWindow, QStringLiteral("window"));
   }
   if (lists && m_data.tokens > m_data.prompt_tokens) {
-    entry(Fate::kDecoded, QStringLiteral("decoded"));
+    entry(TokenFate::kDecoded, QStringLiteral("decoded"));
   }
-  entry(lists ? Fate::kDropped : Fate::kUnknown,
+  entry(lists ? TokenFate::kDropped : TokenFate::kUnknown,
         lists ? QStringLiteral("dropped") : QStringLiteral("may be retrieved"));
 }
 
 void TokenStripView::draw_curve(QPainter& painter, const Layout& layout, std::size_t index) const {
-  const TokenStripData::Curve& curve = m_data.curves[index];
+  const TokenStrip::Curve& curve = m_data.curves[index];
   const double top = layout.panel_top(index);
   const double bottom = top + layout.panel;
   const TokenAxis& axis = layout.axis;
-  sim::Range range = range_of(curve);
+  sim::Range range = curve.range();
   if (curve.is_mass) {
     // Shares of attention are compared with each other.
-    for (const TokenStripData::Curve& other : m_data.curves) {
-      range.high = other.is_mass ? std::max(range.high, range_of(other).high) : range.high;
+    for (const TokenStrip::Curve& other : m_data.curves) {
+      range.high = other.is_mass ? std::max(range.high, other.range().high) : range.high;
     }
     range.low = 0.0;
   }
@@ -437,9 +277,9 @@ void TokenStripView::draw_curve(QPainter& painter, const Layout& layout, std::si
       tick(value, qs(sim::fixed(100.0 * value, std::max(0, -decade - 2))) + '%');
     }
   } else {
-    const sim::Axis values = sim::inner_axis(range.low, range.high, 3, unit_of(curve));
+    const sim::Axis values = sim::inner_axis(range.low, range.high, 3, curve.unit());
     for (const double value : values.ticks) {
-      tick(value, qs(sim::tick_text(value, values.step, values.high, unit_of(curve))));
+      tick(value, qs(sim::tick_text(value, values.step, values.high, curve.unit())));
     }
   }
   const int columns = static_cast<int>(axis.right - axis.left);
@@ -482,16 +322,16 @@ void TokenStripView::draw_curve(QPainter& painter, const Layout& layout, std::si
 }
 
 void TokenStripView::draw_track(QPainter& painter, const Layout& layout, std::size_t index) const {
-  const TokenStripData::Track& track = m_data.tracks[index];
+  const TokenStrip::Track& track = m_data.tracks[index];
   const TokenAxis& axis = layout.axis;
   const double top = layout.track_top(index);
-  const Fate rest = track.lists_kept ? Fate::kDropped : Fate::kUnknown;
+  const TokenFate rest = track.lists_kept ? TokenFate::kDropped : TokenFate::kUnknown;
   const double end = std::min(axis.x(static_cast<double>(m_data.tokens)), axis.right);
   const QRectF whole(axis.left, top, end - axis.left, kTrackHeight);
   painter.fillRect(whole, colour(rest));
   painter.fillRect(whole, pattern(rest));
   // Where several tokens share a pixel, a column is filled as high as their share.
-  const auto fill = [&](Fate fate, const std::vector<sim::TokenRun>& runs) {
+  const auto fill = [&](TokenFate fate, const std::vector<sim::TokenRun>& runs) {
     const auto paint = [&](const QRectF& rect) {
       painter.fillRect(rect, colour(fate));
       painter.fillRect(rect, pattern(fate));
@@ -522,28 +362,17 @@ void TokenStripView::draw_track(QPainter& painter, const Layout& layout, std::si
       first = last;
     }
   };
-  const std::int64_t window_begin =
-      m_data.window > 0 ? m_data.window_end - m_data.window : m_data.prompt_tokens;
-  fill(Fate::kKept,
-       clipped(track.kept, m_data.sinks, std::min(window_begin, m_data.prompt_tokens)));
-  if (track.lists_kept) {
-    fill(Fate::kDecoded, {{m_data.prompt_tokens, m_data.tokens}});
-  }
-  fill(Fate::kSink, {{0, m_data.sinks}});
-  if (m_data.window > 0) {
-    fill(Fate::kWindow, {{std::max<std::int64_t>(window_begin, 0), m_data.window_end}});
+  for (const TokenFate fate :
+       {TokenFate::kKept, TokenFate::kDecoded, TokenFate::kSink, TokenFate::kWindow}) {
+    fill(fate, m_data.runs(track, fate));
   }
   painter.setPen(palette().color(QPalette::Text));
   painter.drawText(QRectF(0.0, top, axis.left - kPad, kTrackHeight),
                    Qt::AlignRight | Qt::AlignVCenter, track.name);
   if (track.lists_kept) {
-    std::int64_t kept = 0;
-    for (const sim::TokenRun& run : track.kept) {
-      kept += run.end - run.begin;
-    }
     painter.setPen(faint_text(palette()));
     painter.drawText(QRectF(axis.right + kPad, top, layout.width - axis.right - kPad, kTrackHeight),
-                     Qt::AlignLeft | Qt::AlignVCenter, grouped(kept) + " kept");
+                     Qt::AlignLeft | Qt::AlignVCenter, grouped(track.kept_tokens()) + " kept");
   }
 }
 
@@ -652,7 +481,7 @@ void TokenStripView::set_cursor(std::optional<std::int64_t> position) {
 void TokenStripView::point_at(std::optional<std::int64_t> position) {
   set_cursor(position);
   Q_EMIT cursor_moved(position);
-  QString text = position ? text_at(*position) : QString();
+  QString text = position ? m_data.text_at(*position) : QString();
   Q_EMIT hovered(text.replace('\n', QStringLiteral(" · ")));
 }
 
@@ -675,7 +504,7 @@ void TokenStripView::walk(std::int64_t by, bool extends) {
     zoom_to(shown.panned(static_cast<double>(to) - 0.5 * (shown.low + shown.high), m_data.tokens));
   }
   point_at(to);
-  setAccessibleDescription(text_at(to));
+  setAccessibleDescription(m_data.text_at(to));
 }
 
 bool TokenStripView::event(QEvent* event) {
@@ -729,7 +558,7 @@ void TokenStripView::mouseMoveEvent(QMouseEvent* event) {
   if (pointed != m_cursor) {
     point_at(pointed);
     if (pointed) {
-      QToolTip::showText(event->globalPosition().toPoint(), text_at(*pointed), this);
+      QToolTip::showText(event->globalPosition().toPoint(), m_data.text_at(*pointed), this);
     } else {
       QToolTip::hideText();
     }

@@ -1,44 +1,15 @@
 #pragma once
 // Which tokens some heads keep along the context, under their attention to them.
 
-#include <memory>
 #include <optional>
-#include <vector>
 
 #include "core/token_axis.h"
-#include "kvsieve/sim/chart.h"
+#include "core/token_strip.h"
 #include "widgets/plot_view.h"
 
 class QPainter;
 
 namespace kvsieve::gui {
-
-/// What the strip shows; positions are tokens of prompt and decode steps.
-struct TokenStripData {
-  struct Track {
-    QString name;  ///< "layer 4, KV head 1"
-    std::vector<sim::TokenRun> kept;
-    bool lists_kept = true;  ///< false: only sinks and window are known, as in retrieval
-  };
-  struct Curve {
-    QString name;
-    QString formula;
-    sim::Ink ink = sim::Ink::kAccent;
-    std::shared_ptr<const std::vector<float>> values;  ///< from position 0 on
-    bool is_mass = true;                               ///< a share of attention; else a score
-  };
-  std::int64_t tokens = 0;         ///< T
-  std::int64_t prompt_tokens = 0;  ///< n; later tokens are decoded and always kept
-  std::int64_t sinks = 0;
-  std::int64_t window_end = 0;  ///< the window is [window_end - window, window_end)
-  std::int64_t window = 0;
-  std::optional<sim::TokenRun> needle;
-  std::optional<std::int64_t> step_position;
-  std::vector<Track> tracks;
-  std::vector<Curve> curves;
-  std::shared_ptr<const std::vector<std::int64_t>> score_ranks;  ///< by position, may be null
-  std::vector<std::int32_t> token_ids;                           ///< empty if the trace has none
-};
 
 /// Wheel and W, S zoom at the mouse; Shift+wheel, arrows, A and D pan; a drag zooms into its range;
 /// Shift+drag selects tokens; double click and 0 show everything; F shows the selected tokens.
@@ -49,19 +20,17 @@ class TokenStripView : public PlotView {
  public:
   TokenStripView(QString id, QString title, Workspace& workspace);
 
-  void set_data(TokenStripData data, const QString& origin, const QString& note);
+  void set_data(TokenStrip data, const QString& origin, const QString& note);
   void clear(const QString& empty_text);
   /// Curves by the logarithm, five decades below their top.
   void set_log(bool log);
 
-  [[nodiscard]] const TokenStripData& data() const noexcept { return m_data; }
+  [[nodiscard]] const TokenStrip& data() const noexcept { return m_data; }
   /// Where positions lie in a drawing of that size.
   [[nodiscard]] TokenAxis axis(const QSize& size) const;
   /// The middle of a track in a drawing of that size.
   [[nodiscard]] double track_y(std::size_t track, const QSize& size) const;
   [[nodiscard]] std::optional<std::int64_t> cursor() const noexcept { return m_cursor; }
-  /// What is known of a position, a line each.
-  [[nodiscard]] QString text_at(std::int64_t position) const;
 
   [[nodiscard]] bool is_empty() const override { return m_data.tokens == 0; }
   [[nodiscard]] sim::Table table() const override;
@@ -88,13 +57,10 @@ class TokenStripView : public PlotView {
   void keyPressEvent(QKeyEvent* event) override;
 
  private:
-  enum class Fate { kSink, kWindow, kDecoded, kKept, kDropped, kUnknown };
   struct Layout;
   [[nodiscard]] Layout layout(const QSize& size) const;
-  [[nodiscard]] Fate fate(const TokenStripData::Track& track, std::int64_t position) const;
-  [[nodiscard]] static QString name_of(Fate fate);
-  [[nodiscard]] QBrush pattern(Fate fate) const;
-  [[nodiscard]] QColor colour(Fate fate) const;
+  [[nodiscard]] QBrush pattern(TokenFate fate) const;
+  [[nodiscard]] QColor colour(TokenFate fate) const;
   void draw_legend(QPainter& painter, const Layout& layout) const;
   void draw_curve(QPainter& painter, const Layout& layout, std::size_t index) const;
   void draw_track(QPainter& painter, const Layout& layout, std::size_t index) const;
@@ -104,7 +70,7 @@ class TokenStripView : public PlotView {
   void point_at(std::optional<std::int64_t> position);
   void walk(std::int64_t by, bool extends);
 
-  TokenStripData m_data;
+  TokenStrip m_data;
   bool m_log = true;
   std::optional<std::int64_t> m_cursor;
   std::optional<std::int64_t> m_anchor;  // of the range that keys extend

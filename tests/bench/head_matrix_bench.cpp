@@ -98,12 +98,12 @@ void token_strip_frame(benchmark::State& state) {
   const std::int64_t tokens = state.range(0);
   gui::Workspace workspace;
   gui::TokenStripView view("bench.tokens", "Tokens", workspace);
-  gui::TokenStripData data;
+  gui::TokenStrip data;
   data.tokens = tokens;
   data.prompt_tokens = tokens;
   data.window_end = tokens;
   data.window = 32;
-  gui::TokenStripData::Track track{"layer 0, KV head 0", {}, true};
+  gui::TokenStrip::Track track{"layer 0, KV head 0", {}, true};
   for (std::int64_t token = 0; token + 5 < tokens; token += 50) {
     track.kept.push_back({token, token + 5});
   }

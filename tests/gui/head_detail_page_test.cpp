@@ -94,7 +94,7 @@ void HeadDetailPageTest::c18_the_strip_shows_what_the_run_keeps() {
   const auto run = tests::sample_run("ada-snapkv", "10%");
   open_both(run);
   select({4, 1});
-  const TokenStripData& data = strip()->data();
+  const TokenStrip& data = strip()->data();
   QCOMPARE(data.tracks.size(), std::size_t{1});
   QCOMPARE(data.tracks.front().name, QString("layer 4, KV head 1"));
   std::int64_t kept = 0;
@@ -143,15 +143,15 @@ void HeadDetailPageTest::attention_of_dropped_tokens_is_the_runs_evicted_mass() 
 
 void HeadDetailPageTest::scores_and_ranks_are_the_methods() {
   open_both(tests::sample_run("snapkv", "10%"));
-  const TokenStripData& data = strip()->data();
+  const TokenStrip& data = strip()->data();
   QVERIFY(data.curves[1].name.contains("observation window, 32 queries"));
   QCOMPARE(data.curves[1].values->size(), std::size_t{2009 - 32});
   // The token with the largest score is kept.
   const auto& scores = *data.curves[1].values;
   const auto best = std::max_element(scores.begin(), scores.end()) - scores.begin();
   QCOMPARE((*data.score_ranks)[static_cast<std::size_t>(best)], std::int64_t{1});
-  QVERIFY(strip()->text_at(best).contains(": kept"));
-  QVERIFY(strip()->text_at(best).contains("place 1 of"));
+  QVERIFY(strip()->data().text_at(best).contains(": kept"));
+  QVERIFY(strip()->data().text_at(best).contains("place 1 of"));
 }
 
 void HeadDetailPageTest::the_step_chooser_follows_the_selection_and_leads_it() {
@@ -218,7 +218,7 @@ void HeadDetailPageTest::the_heaviest_dropped_tokens_are_listed_and_selected() {
   QVERIFY(!table->isHidden());
   QCOMPARE(table->rowCount(), 50);
   const std::int64_t position = table->item(0, 0)->data(Qt::UserRole).toLongLong();
-  QVERIFY(strip()->text_at(position).contains("dropped"));
+  QVERIFY(strip()->data().text_at(position).contains("dropped"));
   QCOMPARE(table->item(0, 1)->text(),
            QString::number(tests::sample_trace()->tokens()[static_cast<std::size_t>(position)]));
   table->setFocus();

@@ -10,7 +10,9 @@
 #include <random>
 
 #include "patience.h"
+#include "pictures.h"
 #include "sample_runs.h"
+#include "timeline_fixture.h"
 #include "widgets/plot_export.h"
 #include "widgets/plot_frame.h"
 #include "widgets/theme.h"
@@ -18,57 +20,14 @@
 namespace kvsieve::gui {
 namespace {
 
-using Place = TimelineView::Place;
-
-std::shared_ptr<const TimelineDetail> detail(TimelineParts parts) {
-  return std::make_shared<const TimelineDetail>(
-      std::make_shared<const TimelineEvents>(std::move(parts)));
-}
-
-TimelineEvent event(std::int32_t lane, std::int32_t name, double begin_us, double end_us,
-                    std::int32_t step, std::int32_t layer) {
-  TimelineEvent made;
-  made.lane = lane;
-  made.name = name;
-  made.begin_us = begin_us;
-  made.end_us = end_us;
-  made.step = step;
-  made.layer = layer;
-  return made;
-}
-
-/// Two steps of 100 us: the GPU, then a fetch that is half hidden, then the GPU.
-TimelineParts small_parts(const QString& origin = QStringLiteral("modelled")) {
-  TimelineParts parts;
-  parts.title = QStringLiteral("small");
-  parts.origin = origin;
-  parts.lanes = {{lane_title(sim::Lane::kGpu), sim::Lane::kGpu},
-                 {lane_title(sim::Lane::kToGpu), sim::Lane::kToGpu},
-                 {lane_title(sim::Lane::kToHost), sim::Lane::kToHost},
-                 {lane_title(sim::Lane::kCpu), sim::Lane::kCpu}};
-  parts.names = {QStringLiteral("qkv"), QStringLiteral("fetch"), QStringLiteral("mlp"),
-                 QStringLiteral("append"), QStringLiteral("down")};
-  for (std::int32_t step = 0; step < 2; ++step) {
-    const double at = 100.0 * step;
-    parts.events.push_back(event(0, 0, at, at + 40, step, 0));
-    parts.events.push_back(event(1, 1, at + 20, at + 60, step, 0));
-    parts.events.back().bytes = 1'000'000;
-    parts.events.back().pieces = 250;
-    parts.events.back().alone_us = 32.0;
-    parts.events.back().micro_batch = 1;
-    parts.events.push_back(event(0, 2, at + 60, at + 100, step, 4));
-    parts.events.push_back(event(2, 4, at + 5, at + 10, step, 0));
-    parts.events.push_back(event(3, 3, at + 10, at + 15, step, 0));
-    for (TimelineEvent& one : parts.events) {
-      one.critical = one.lane < 2;
-    }
-  }
-  return parts;
-}
+using tests::keep_picture;
+using tests::small_timeline;
+using tests::timeline_detail;
+using tests::timeline_event;
 
 /// A million events on four lanes.
 TimelineParts large_parts(std::size_t events) {
-  TimelineParts parts = small_parts();
+  TimelineParts parts = small_timeline();
   parts.events.clear();
   std::mt19937 generator(1);
   std::uniform_real_distribution<double> us(0.5, 30.0);
@@ -78,19 +37,13 @@ TimelineParts large_parts(std::size_t events) {
     double& now = at[i % 4];
     const double begin = now + (i % 3 == 0 ? us(generator) : 0.0);
     now = begin + us(generator);
-    parts.events.push_back(event(lane, static_cast<std::int32_t>(i % 5), begin, now,
-                                 static_cast<std::int32_t>(i / 1000),
-                                 static_cast<std::int32_t>(i % 32)));
+    parts.events.push_back(timeline_event(lane, static_cast<std::int32_t>(i % 5), begin, now,
+                                          static_cast<std::int32_t>(i / 1000),
+                                          static_cast<std::int32_t>(i % 32)));
     parts.events.back().critical = i % 97 == 0;
     parts.events.back().bytes = lane == 1 ? 4096 : 0;
   }
   return parts;
-}
-
-void keep_picture(QWidget& widget, const QString& name) {
-  if (const QString folder = qEnvironmentVariable("KVSIEVE_PICTURES"); !folder.isEmpty()) {
-    widget.grab().save(folder + "/" + name + ".png");
-  }
 }
 
 class TimelineViewTest : public QObject {
@@ -158,7 +111,7 @@ void TimelineViewTest::cleanup() {
 }
 
 void TimelineViewTest::show_small() {
-  m_view->set_timelines({detail(small_parts())}, {});
+  m_view->set_timelines({timeline_detail(small_timeline())}, {});
 }
 
 /// A place in the row of a lane (in the order of lanes) of the first timeline.
@@ -196,13 +149,13 @@ void TimelineViewTest::c22_lanes_for_gpu_both_directions_and_cpu() {
 }
 
 void TimelineViewTest::c22_measured_stands_below_modelled_from_the_same_zero() {
-  TimelineParts later = small_parts("measured");
+  TimelineParts later = small_timeline("measured");
   for (TimelineEvent& one : later.events) {
     one.begin_us += 5e6;
     one.end_us += 5e6;
   }
   m_view->resize(1000, 480);
-  m_view->set_timelines({detail(small_parts()), detail(std::move(later))}, {});
+  m_view->set_timelines({timeline_detail(small_timeline()), timeline_detail(std::move(later))}, {});
   QCOMPARE(m_view->origin(), QString("modelled above measured"));
   const QPoint above = *m_view->position_of({0, first_of(0, "mlp")});
   const QPoint below = *m_view->position_of({1, first_of(1, "mlp")});
@@ -243,7 +196,7 @@ void TimelineViewTest::c23_the_critical_path_is_outlined_and_exposed_transfers_a
   QCOMPARE(warm(30), 0);
   QCOMPARE(warm(70), 0);
   // Zoomed out to columns, criticality is a line on top of the lane.
-  m_view->set_timelines({detail(large_parts(100'000))}, {});
+  m_view->set_timelines({timeline_detail(large_parts(100'000))}, {});
   const QImage image = m_view->grab().toImage();
   int longest = 0;
   for (int y = at(0, 0).y() - 40; y < at(0, 0).y(); ++y) {
@@ -260,7 +213,8 @@ void TimelineViewTest::c23_the_critical_path_is_outlined_and_exposed_transfers_a
 
 void TimelineViewTest::c29_one_cursor_goes_through_all_timelines() {
   m_view->resize(1000, 480);
-  m_view->set_timelines({detail(small_parts()), detail(small_parts("measured"))}, {});
+  m_view->set_timelines(
+      {timeline_detail(small_timeline()), timeline_detail(small_timeline("measured"))}, {});
   const QImage before = m_view->grab().toImage();
   const QPoint mouse = at(80, 2);
   QTest::mouseMove(m_view.get(), mouse);
@@ -469,7 +423,7 @@ void TimelineViewTest::c37_hover_says_what_an_event_did() {
 }
 
 void TimelineViewTest::c37_hover_stays_quick_at_a_million_events() {
-  m_view->set_timelines({detail(large_parts(1'000'000))}, {});
+  m_view->set_timelines({timeline_detail(large_parts(1'000'000))}, {});
   static_cast<void>(m_view->grab());
   QSignalSpy hovered(m_view.get(), &PlotView::hovered);
   qint64 slowest_ms = 0;
@@ -486,7 +440,7 @@ void TimelineViewTest::c37_hover_stays_quick_at_a_million_events() {
 }
 
 void TimelineViewTest::c39_units_follow_the_zoom() {
-  m_view->set_timelines({detail(large_parts(10'000))}, {});
+  m_view->set_timelines({timeline_detail(large_parts(10'000))}, {});
   QCOMPARE(time_axis(m_view->mapping(), 90).unit, QString("ms"));
   m_view->focus(10, 20);
   QCOMPARE(time_axis(m_view->mapping(), 90).unit, QStringLiteral("µs"));
@@ -535,7 +489,7 @@ void TimelineViewTest::c48_dark_palettes_keep_text_readable() {
 void TimelineViewTest::c51_a_table_stands_behind_it() {
   auto* view = new TimelineView("timeline.framed", *m_workspace);
   PlotFrame frame(view);
-  view->set_timelines({detail(small_parts())}, {});
+  view->set_timelines({timeline_detail(small_timeline())}, {});
   frame.set_shows_table(true);
   QVERIFY(frame.shows_table());
   const auto* table = frame.findChild<QTableWidget*>();
@@ -558,7 +512,7 @@ void TimelineViewTest::c52_without_a_timeline_it_says_what_to_do() {
 }
 
 void TimelineViewTest::c58_a_million_events_paint_in_a_frame() {
-  m_view->set_timelines({detail(large_parts(1'000'000))}, {});
+  m_view->set_timelines({timeline_detail(large_parts(1'000'000))}, {});
   QImage image(1920, 1080, QImage::Format_ARGB32_Premultiplied);
   const double total = m_view->timelines()[0]->events().total_us();
   for (const double share : {1.0, 0.1, 1e-3, 1e-5}) {
@@ -579,9 +533,9 @@ void TimelineViewTest::c58_a_million_events_paint_in_a_frame() {
 }
 
 void TimelineViewTest::search_goes_on_in_the_other_timeline() {
-  TimelineParts other = small_parts("measured");
+  TimelineParts other = small_timeline("measured");
   other.names[0] = QStringLiteral("unique kernel");
-  m_view->set_timelines({detail(small_parts()), detail(std::move(other))}, {});
+  m_view->set_timelines({timeline_detail(small_timeline()), timeline_detail(std::move(other))}, {});
   QVERIFY(m_view->find("kernel", true));
   QCOMPARE(m_view->selected()->timeline, std::size_t{1});
   QVERIFY(m_view->find("mlp", true));
