@@ -35,15 +35,21 @@ TimelineLayout timeline_layout(const Timelines& timelines, double height_px, dou
   layout.axis_px = line_px + kPad;
   double fixed = layout.axis_px + 4.0;
   double rows = 0.0;
+  double exposed = 0.0;
   for (const auto& timeline : timelines) {
     const TimelineEvents& events = timeline->events();
     fixed += line_px + kPad + (events.steps().empty() ? 0.0 : line_px);
-    rows += static_cast<double>(events.rows().size()) + (events.has_transfers() ? 0.5 : 0.0);
+    rows += static_cast<double>(events.rows().size());
+    exposed += events.has_transfers() ? 1.0 : 0.0;
     fixed += kGap * (static_cast<double>(events.lanes().size()) + 1.0);
   }
+  // Exposed transfers get half a row, but no less than a line either.
   const double smallest = line_px + 1.0;
-  const double row_px =
-      std::clamp((height_px - fixed) / std::max(rows, 1.0), smallest, kLargestRow);
+  const double room = height_px - fixed;
+  const double halved = room / std::max(rows + 0.5 * exposed, 1.0);
+  const double row_px = std::clamp(
+      0.5 * halved >= smallest ? halved : (room - exposed * smallest) / std::max(rows, 1.0),
+      smallest, kLargestRow);
   double y = layout.axis_px;
   for (std::size_t t = 0; t < timelines.size(); ++t) {
     const TimelineEvents& events = timelines[t]->events();
@@ -78,12 +84,7 @@ std::vector<QString> timeline_labels(const Timelines& timelines) {
 }
 
 double least_height_px(const Timelines& timelines, double line_px) {
-  double height = 0.0;
-  for (const auto& timeline : timelines) {
-    // Title, steps, axis and exposed transfers stand beside the rows.
-    height += static_cast<double>(timeline->events().rows().size() + 4) * (line_px + 1.0 + kGap);
-  }
-  return height;
+  return timelines.empty() ? 0.0 : timeline_layout(timelines, 0.0, line_px, 0.0).bottom;
 }
 
 std::optional<std::size_t> event_near(const TimelineEvents& events, std::size_t row,

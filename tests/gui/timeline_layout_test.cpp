@@ -55,8 +55,14 @@ TEST(TimelineLayout, RowsTakeTheHeightThatIsThere) {
   const TimelineLayout low = layout_of(timelines, 250.0);
   const TimelineLayout high = layout_of(timelines, 290.0);
   EXPECT_GT(high.rows[0].height, low.rows[0].height);
-  EXPECT_LE(low.bottom, 250.0);
-  EXPECT_GT(low.bottom, 230.0);
+  for (double height_px = least_height_px(timelines, kLinePx); height_px < 320.0; height_px += 5) {
+    const double bottom = layout_of(timelines, height_px).bottom;
+    EXPECT_LE(bottom, height_px + 1e-9);
+    EXPECT_GT(bottom, height_px - 8.0);
+  }
+  EXPECT_EQ(layout_of(timelines, least_height_px(timelines, kLinePx)).rows[0].height,
+            kLinePx + 1.0);
+  EXPECT_EQ(least_height_px({}, kLinePx), 0.0);
 }
 
 TEST(TimelineLayout, WithoutTransfersOrStepsThereIsNoRoomForThem) {
