@@ -6,6 +6,15 @@
 #include "kvsieve/sim/chart_axis.h"
 
 namespace kvsieve::gui {
+namespace {
+
+bool can_be_shown(const AxisScale& axis) {
+  constexpr double kLeastShare = 1e-12;
+  return std::isfinite(axis.low) && std::isfinite(axis.high) &&
+         axis.high - axis.low > kLeastShare * std::abs(axis.high) && !(axis.log && axis.low <= 0.0);
+}
+
+}  // namespace
 
 double AxisScale::pixel(double value) const {
   if (log) {
@@ -55,6 +64,19 @@ std::string AxisScale::tick_text(double tick, sim::Unit unit, int count) const {
   }
   return sim::tick_text(tick, sim::inner_axis(low, high, count, unit).step,
                         std::max(std::abs(low), std::abs(high)), unit);
+}
+
+XyAxes XyAxes::within(const QRectF& box) const {
+  XyAxes axes = *this;
+  axes.x.low = x.value(box.left());
+  axes.x.high = x.value(box.right());
+  axes.y.low = y.value(box.bottom());
+  axes.y.high = y.value(box.top());
+  return axes;
+}
+
+bool XyAxes::can_be_shown() const {
+  return gui::can_be_shown(x) && gui::can_be_shown(y);
 }
 
 }  // namespace kvsieve::gui

@@ -1,6 +1,7 @@
 #pragma once
 // Where values of an axis stand on the screen, and back.
 
+#include <QRectF>
 #include <vector>
 
 #include "kvsieve/sim/number_text.h"
@@ -26,6 +27,22 @@ struct AxisScale {
   /// powers of two; where the range holds fewer than two of them, values between.
   [[nodiscard]] std::vector<double> ticks(sim::Unit unit, int count) const;
   [[nodiscard]] std::string tick_text(double tick, sim::Unit unit, int count) const;
+};
+
+/// Both axes of a plot.
+struct XyAxes {
+  AxisScale x;
+  AxisScale y;
+
+  [[nodiscard]] QPointF pixel(double at_x, double at_y) const {
+    return {x.pixel(at_x), y.pixel(at_y)};
+  }
+  /// Between the axes.
+  [[nodiscard]] QRectF inside() const { return {QPointF(x.from, y.to), QPointF(x.to, y.from)}; }
+  /// The same pixels with the values that lie in a box of them.
+  [[nodiscard]] XyAxes within(const QRectF& box) const;
+  /// Whether ranges are finite, above 0 on logarithmic axes, and wide enough to tell values apart.
+  [[nodiscard]] bool can_be_shown() const;
 };
 
 }  // namespace kvsieve::gui

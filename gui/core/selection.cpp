@@ -6,9 +6,10 @@
 namespace kvsieve::gui {
 namespace {
 
-void tidy(std::vector<HeadId>& heads) {
-  std::sort(heads.begin(), heads.end());
-  heads.erase(std::unique(heads.begin(), heads.end()), heads.end());
+template <class T>
+void tidy(std::vector<T>& all) {
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
 }
 
 QString heads_text(const Selection& selection, const QString& unit_name) {
@@ -73,6 +74,25 @@ Selection select_heads(Selection selection, std::vector<HeadId> heads, bool add)
     if (!selection.heads.empty()) {
       selection.current = selection.heads.front();
     }
+  }
+  return selection;
+}
+
+Selection select_points(Selection selection, std::vector<std::int64_t> points, bool add) {
+  if (add) {
+    points.insert(points.end(), selection.points.begin(), selection.points.end());
+  }
+  tidy(points);
+  selection.points = std::move(points);
+  return selection;
+}
+
+Selection toggle_point(Selection selection, std::int64_t point) {
+  const auto at = std::lower_bound(selection.points.begin(), selection.points.end(), point);
+  if (at != selection.points.end() && *at == point) {
+    selection.points.erase(at);
+  } else {
+    selection.points.insert(at, point);
   }
   return selection;
 }

@@ -51,6 +51,12 @@ enum class Pick {
 /// `selection` with these heads, the first of them current; `add` keeps those selected before.
 [[nodiscard]] Selection select_heads(Selection selection, std::vector<HeadId> heads, bool add);
 
+/// `selection` with these points of the sweep; `add` keeps those selected before.
+[[nodiscard]] Selection select_points(Selection selection, std::vector<std::int64_t> points,
+                                      bool add);
+/// `selection` with this point if it was not selected, without it if it was.
+[[nodiscard]] Selection toggle_point(Selection selection, std::int64_t point);
+
 /// "All", "layer 4", "layer 4 › KV head 1", "3 heads", with tokens and step behind them.
 /// @param unit_name "KV head" or "query head"
 [[nodiscard]] QString breadcrumb(const Selection& selection, const QString& unit_name);

@@ -159,8 +159,14 @@ void ChartView::changeEvent(QEvent* event) {
   }
 }
 
-QPointF ChartView::middle() const {
-  return m_plot->axisRect()->center();
+XyAxes ChartView::axes(const QSizeF& /*size*/) const {
+  const QRect inside = m_plot->axisRect()->rect();
+  const auto scale = [](const QCPAxis& axis, double from, double to) {
+    return AxisScale{axis.range().lower, axis.range().upper, from, to,
+                     axis.scaleType() == QCPAxis::stLogarithmic};
+  };
+  return {scale(*m_plot->xAxis, inside.left(), inside.left() + inside.width()),
+          scale(*m_plot->yAxis, inside.top() + inside.height(), inside.top())};
 }
 
 void ChartView::pick_walked(const QKeyEvent& event) {
@@ -259,32 +265,6 @@ void ChartView::store_zoom() {
   const QCPRange x = m_plot->xAxis->range();
   const QCPRange y = m_plot->yAxis->range();
   workspace().view().set_zoom(id(), Zoom{x.lower, x.upper, y.lower, y.upper});
-}
-
-void ChartView::zoom_by(double factor, const QPointF& at, bool x, bool y) {
-  m_showing_zoom = true;
-  if (x) {
-    m_plot->xAxis->scaleRange(factor, m_plot->xAxis->pixelToCoord(at.x()));
-  }
-  if (y) {
-    m_plot->yAxis->scaleRange(factor, m_plot->yAxis->pixelToCoord(at.y()));
-  }
-  m_showing_zoom = false;
-  store_zoom();
-}
-
-void ChartView::pan_by(double x_share, double y_share) {
-  const QRect inside = m_plot->axisRect()->rect();
-  const auto shift = [](QCPAxis& axis, double from, double to) {
-    const double low = axis.pixelToCoord(axis.coordToPixel(axis.range().lower) + to - from);
-    const double high = axis.pixelToCoord(axis.coordToPixel(axis.range().upper) + to - from);
-    axis.setRange(low, high);
-  };
-  m_showing_zoom = true;
-  shift(*m_plot->xAxis, 0.0, x_share * inside.width());
-  shift(*m_plot->yAxis, 0.0, -y_share * inside.height());
-  m_showing_zoom = false;
-  store_zoom();
 }
 
 void ChartView::point_at(const QPointF& position) {

@@ -37,6 +37,8 @@ class ChartView : public XyPlotView {
   [[nodiscard]] sim::Table table() const override;
   [[nodiscard]] QString csv() const override;
   void draw(QPaintDevice& device, const QSize& size) override;
+  /// Of the widget, whatever the size.
+  [[nodiscard]] XyAxes axes(const QSizeF& size) const override;
   [[nodiscard]] QCustomPlot& plot() { return *m_plot; }
 
  public Q_SLOTS:
@@ -50,9 +52,6 @@ class ChartView : public XyPlotView {
   void changeEvent(QEvent* event) override;
   void resizeEvent(QResizeEvent* event) override;
   bool eventFilter(QObject* watched, QEvent* event) override;
-  [[nodiscard]] QPointF middle() const override;
-  void zoom_by(double factor, const QPointF& at, bool x, bool y) override;
-  void pan_by(double x_share, double y_share) override;
   void walk(int direction) override;
   void pick_walked(const QKeyEvent& event) override;
 

@@ -1,7 +1,5 @@
 #include "widgets/point_view.h"
 
-#include <QApplication>
-#include <QKeyEvent>
 #include <QPainter>
 #include <QPainterPath>
 #include <QToolTip>
@@ -44,15 +42,10 @@ QPainterPath diamond(const QPointF& at, double reach) {
   return path;
 }
 
-QRectF inside_of(const PointView::Axes& axes) {
-  return {QPointF(axes.x.from, axes.y.to), QPointF(axes.x.to, axes.y.from)};
-}
-
 }  // namespace
 
 PointView::PointView(QString id, QString title, Workspace& workspace)
-    : XyPlotView(std::move(id), std::move(title), workspace), m_band(QRubberBand::Rectangle, this) {
-  setMouseTracking(true);
+    : PaintedXyView(std::move(id), std::move(title), workspace) {
   setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Expanding);
   connect(&workspace.view(), &ViewStack::zoom_changed, this, qOverload<>(&QWidget::update));
   clear(QStringLiteral("Nothing to show yet"));
@@ -98,20 +91,16 @@ QSize PointView::minimumSizeHint() const {
   return kSmallest;
 }
 
-PointView::Axes PointView::axes(const QSize& size) const {
+XyAxes PointView::axes(const QSizeF& size) const {
   const QFontMetricsF metrics(font());
   const double line = metrics.height();
   const double left = metrics.horizontalAdvance(QStringLiteral("0,000.0 GB/s")) + 1.8 * line;
-  const Zoom everything{m_everything.x.low, m_everything.x.high, m_everything.y.low,
-                        m_everything.y.high};
-  const Zoom zoom = workspace().view().zoom(id()).value_or(everything);
-  Axes axes;
-  axes.x = {zoom.x_low, zoom.x_high, left, std::max(left + 20.0, size.width() - line),
-            m_chart && m_chart->x.log};
   const double top = 2.2 * line;
-  axes.y = {zoom.y_low, zoom.y_high, std::max(top + 20.0, size.height() - 3.2 * line), top,
-            m_chart && m_chart->y.log};
-  return axes;
+  return zoomed(
+      {{m_everything.x.low, m_everything.x.high, left, std::max(left + 20.0, size.width() - line),
+        m_chart && m_chart->x.log},
+       {m_everything.y.low, m_everything.y.high, std::max(top + 20.0, size.height() - 3.2 * line),
+        top, m_chart && m_chart->y.log}});
 }
 
 void PointView::draw(QPaintDevice& device, const QSize& size) {
@@ -119,43 +108,10 @@ void PointView::draw(QPaintDevice& device, const QSize& size) {
   paint(painter, size);
 }
 
-void PointView::fit() {
-  XyPlotView::fit();
-  update();
-}
-
-bool PointView::event(QEvent* event) {
-  switch (event->type()) {
-    case QEvent::PaletteChange:
-    case QEvent::FontChange:
-    case QEvent::StyleChange:
-      update();
-      break;
-    case QEvent::ShortcutOverride: {
-      // Keys of the plot win over those of the window while it has the focus.
-      const int key = static_cast<QKeyEvent*>(event)->key();
-      if (key == Qt::Key_W || key == Qt::Key_A || key == Qt::Key_S || key == Qt::Key_D ||
-          key == Qt::Key_0 || key == Qt::Key_Comma || key == Qt::Key_Period) {
-        event->setAccepted(!static_cast<QKeyEvent*>(event)->modifiers());
-        return true;
-      }
-      break;
-    }
-    default:
-      break;
-  }
-  return XyPlotView::event(event);
-}
-
 void PointView::paintEvent(QPaintEvent* /*event*/) {
   QPainter painter(this);
   paint(painter, size());
-  if (hasFocus()) {
-    painter.setRenderHint(QPainter::Antialiasing, false);
-    painter.setBrush(Qt::NoBrush);
-    painter.setPen(QPen(palette().color(QPalette::Highlight), 1.0));
-    painter.drawRect(rect().adjusted(0, 0, -1, -1));
-  }
+  paint_drag_and_focus(painter);
 }
 
 int PointView::tick_count(double length, bool wide) const {
@@ -172,11 +128,11 @@ void PointView::paint(QPainter& painter, const QSize& size) const {
   }
   painter.setFont(font());
   painter.setRenderHint(QPainter::Antialiasing);
-  const Axes axes = this->axes(size);
+  const XyAxes axes = this->axes(size);
   paint_frame(painter, axes, size);
   paint_legend(painter, axes);
   painter.save();
-  painter.setClipRect(inside_of(axes).adjusted(-1.0, -1.0, 1.0, 1.0));
+  painter.setClipRect(axes.inside().adjusted(-1.0, -1.0, 1.0, 1.0));
   paint_clouds(painter, axes);
   paint_lines(painter, axes);
   paint_marks(painter, axes);
@@ -184,8 +140,8 @@ void PointView::paint(QPainter& painter, const QSize& size) const {
   painter.restore();
 }
 
-void PointView::paint_frame(QPainter& painter, const Axes& axes, const QSize& size) const {
-  const QRectF inside = inside_of(axes);
+void PointView::paint_frame(QPainter& painter, const XyAxes& axes, const QSize& size) const {
+  const QRectF inside = axes.inside();
   const QFontMetricsF metrics(font());
   const double line = metrics.height();
   const QColor text = palette().color(QPalette::Text);
@@ -222,7 +178,7 @@ void PointView::paint_frame(QPainter& painter, const Axes& axes, const QSize& si
   painter.restore();
 }
 
-void PointView::paint_legend(QPainter& painter, const Axes& axes) const {
+void PointView::paint_legend(QPainter& painter, const XyAxes& axes) const {
   const QFontMetricsF metrics(font());
   const double line = metrics.height();
   const double middle = 1.0 * line;
@@ -259,13 +215,12 @@ void PointView::paint_legend(QPainter& painter, const Axes& axes) const {
   }
 }
 
-void PointView::paint_clouds(QPainter& painter, const Axes& axes) const {
+void PointView::paint_clouds(QPainter& painter, const XyAxes& axes) const {
   if (m_chart->diagonal) {
     const double low = std::min(axes.x.low, axes.y.low);
     const double high = std::max(axes.x.high, axes.y.high);
     painter.setPen(QPen(palette().color(QPalette::Text), 1.0, Qt::DashLine));
-    painter.drawLine(QPointF(axes.x.pixel(low), axes.y.pixel(low)),
-                     QPointF(axes.x.pixel(high), axes.y.pixel(high)));
+    painter.drawLine(axes.pixel(low, low), axes.pixel(high, high));
   }
   painter.setPen(Qt::NoPen);
   for (const PointChart::Cloud& cloud : m_chart->clouds) {
@@ -295,18 +250,18 @@ void PointView::paint_clouds(QPainter& painter, const Axes& axes) const {
     painter.setBrush(colour);
     for (std::size_t i = 0; cloud.keeps_all && i < cloud.x.size(); ++i) {
       constexpr double kReach = 4.5;
-      painter.drawPath(diamond({axes.x.pixel(cloud.x[i]), axes.y.pixel(cloud.y[i])}, kReach));
+      painter.drawPath(diamond(axes.pixel(cloud.x[i], cloud.y[i]), kReach));
     }
   }
 }
 
-void PointView::paint_lines(QPainter& painter, const Axes& axes) const {
+void PointView::paint_lines(QPainter& painter, const XyAxes& axes) const {
   painter.setBrush(Qt::NoBrush);
   for (std::size_t l = 0; l < m_chart->lines.size(); ++l) {
     const PointChart::Line& line = m_chart->lines[l];
     QPainterPath path;
     for (std::size_t i = 0; i < line.x.size(); ++i) {
-      const QPointF at(axes.x.pixel(line.x[i]), axes.y.pixel(line.y[i]));
+      const QPointF at = axes.pixel(line.x[i], line.y[i]);
       if (i == 0) {
         path.moveTo(at);
       } else {
@@ -318,12 +273,12 @@ void PointView::paint_lines(QPainter& painter, const Axes& axes) const {
   }
 }
 
-void PointView::paint_marks(QPainter& painter, const Axes& axes) const {
+void PointView::paint_marks(QPainter& painter, const XyAxes& axes) const {
   const QFontMetricsF metrics(font());
-  const QRectF inside = inside_of(axes);
+  const QRectF inside = axes.inside();
   std::vector<QRectF> taken;
   for (const PointChart::Mark& mark : m_chart->marks) {
-    const QPointF at(axes.x.pixel(mark.x), axes.y.pixel(mark.y));
+    const QPointF at = axes.pixel(mark.x, mark.y);
     const double reach = mark.strong ? 8.0 : 5.0;
     painter.setPen(QPen(palette().color(QPalette::Text), mark.strong ? 2.0 : 1.0));
     painter.setBrush(ink(mark.ink, palette()));
@@ -337,7 +292,7 @@ void PointView::paint_marks(QPainter& painter, const Axes& axes) const {
     const QFontMetricsF own(mark.strong ? bold : font());
     const double width = own.horizontalAdvance(text) + 4.0;
     const double height = own.height();
-    const QPointF at(axes.x.pixel(mark.x), axes.y.pixel(mark.y));
+    const QPointF at = axes.pixel(mark.x, mark.y);
     // Beside the mark, where no other label or mark is.
     QRectF best;
     for (int turn = 0; turn < 12; ++turn) {
@@ -365,24 +320,24 @@ void PointView::paint_marks(QPainter& painter, const Axes& axes) const {
   painter.setFont(font());
 }
 
-QPointF PointView::place_of(const Axes& axes, const PointRef& point) const {
+QPointF PointView::place_of(const XyAxes& axes, const PointRef& point) const {
   switch (point.kind) {
     case PointRef::Kind::kCloud: {
       const PointChart::Cloud& cloud = m_chart->clouds[point.series];
-      return {axes.x.pixel(cloud.x[point.index]), axes.y.pixel(cloud.y[point.index])};
+      return axes.pixel(cloud.x[point.index], cloud.y[point.index]);
     }
     case PointRef::Kind::kLine: {
       const PointChart::Line& line = m_chart->lines[point.series];
-      return {axes.x.pixel(line.x[point.index]), axes.y.pixel(line.y[point.index])};
+      return axes.pixel(line.x[point.index], line.y[point.index]);
     }
     case PointRef::Kind::kMark:
       break;
   }
   const PointChart::Mark& mark = m_chart->marks[point.series];
-  return {axes.x.pixel(mark.x), axes.y.pixel(mark.y)};
+  return axes.pixel(mark.x, mark.y);
 }
 
-void PointView::paint_rings(QPainter& painter, const Axes& axes) const {
+void PointView::paint_rings(QPainter& painter, const XyAxes& axes) const {
   constexpr double kReach = 9.0;
   painter.setBrush(Qt::NoBrush);
   painter.setPen(QPen(palette().color(QPalette::Highlight), 2.5));
@@ -399,24 +354,6 @@ void PointView::paint_rings(QPainter& painter, const Axes& axes) const {
     painter.setPen(QPen(palette().color(QPalette::Text), 1.5, Qt::DashLine));
     painter.drawEllipse(place_of(axes, *m_cursor), kReach, kReach);
   }
-}
-
-void PointView::store(const Axes& axes) {
-  workspace().view().set_zoom(id(), Zoom{axes.x.low, axes.x.high, axes.y.low, axes.y.high});
-}
-
-void PointView::zoom_by(double factor, const QPointF& at, bool x, bool y) {
-  Axes axes = this->axes(size());
-  axes.x = x ? axes.x.zoomed(factor, at.x()) : axes.x;
-  axes.y = y ? axes.y.zoomed(factor, at.y()) : axes.y;
-  store(axes);
-}
-
-void PointView::pan_by(double x_share, double y_share) {
-  Axes axes = this->axes(size());
-  axes.x = axes.x.moved(x_share);
-  axes.y = axes.y.moved(y_share);
-  store(axes);
 }
 
 std::vector<PointRef> PointView::stops() const {
@@ -448,86 +385,33 @@ void PointView::walk(int direction) {
   Q_EMIT hovered(text_of(*m_chart, *m_cursor).replace('\n', QStringLiteral(" · ")));
 }
 
-QPointF PointView::middle() const {
-  return inside_of(axes(size())).center();
-}
-
 void PointView::pick_walked(const QKeyEvent& /*event*/) {
   if (m_cursor) {
     Q_EMIT picked(*m_cursor);
   }
 }
 
-void PointView::mousePressEvent(QMouseEvent* event) {
-  if (event->button() == Qt::LeftButton) {
-    m_pressed = event->position();
-  }
-}
-
-void PointView::mouseMoveEvent(QMouseEvent* event) {
-  if (!m_chart) {
-    return;
-  }
-  if (!m_pressed) {
-    point_at(event->position());
-    return;
-  }
-  const QPointF moved = event->position() - *m_pressed;
-  if (event->modifiers() & Qt::ShiftModifier) {
-    const QRectF inside = inside_of(axes(size()));
-    pan_by(-moved.x() / inside.width(), moved.y() / inside.height());
-    m_pressed = event->position();
-  } else if (moved.manhattanLength() >= QApplication::startDragDistance()) {
-    m_band.setGeometry(QRectF(*m_pressed, event->position()).normalized().toRect());
-    m_band.show();
-  }
-}
-
-void PointView::mouseReleaseEvent(QMouseEvent* event) {
-  if (!m_chart || !m_pressed || event->button() != Qt::LeftButton) {
-    return;
-  }
-  const QPointF from = *m_pressed;
-  m_pressed.reset();
-  Axes axes = this->axes(size());
-  if (m_band.isVisible()) {
-    m_band.hide();
-    const QRectF box = QRectF(from, event->position()).normalized().intersected(inside_of(axes));
-    constexpr double kSmallest = 4.0;
-    if (box.width() >= kSmallest && box.height() >= kSmallest) {
-      const Axes whole = axes;
-      axes.x.low = whole.x.value(box.left());
-      axes.x.high = whole.x.value(box.right());
-      axes.y.low = whole.y.value(box.bottom());
-      axes.y.high = whole.y.value(box.top());
-      store(axes);
-    }
-    return;
-  }
-  if (const auto point = nearest_point(*m_chart, axes.x, axes.y, event->position().x(),
-                                       event->position().y(), kNearPixels)) {
+void PointView::click(const QPointF& place, Qt::KeyboardModifiers /*modifiers*/) {
+  const XyAxes axes = this->axes(size());
+  if (const auto point =
+          nearest_point(*m_chart, axes.x, axes.y, place.x(), place.y(), kNearPixels)) {
     m_cursor = point;
     update();
     Q_EMIT picked(*point);
   }
 }
 
-void PointView::mouseDoubleClickEvent(QMouseEvent* /*event*/) {
-  fit();
-}
-
 void PointView::leaveEvent(QEvent* /*event*/) {
   Q_EMIT hovered({});
 }
 
-void PointView::point_at(const QPointF& position) {
-  const Axes axes = this->axes(size());
-  const auto point =
-      nearest_point(*m_chart, axes.x, axes.y, position.x(), position.y(), kNearPixels);
+void PointView::point_at(const QPointF& place, const QPoint& global) {
+  const XyAxes axes = this->axes(size());
+  const auto point = nearest_point(*m_chart, axes.x, axes.y, place.x(), place.y(), kNearPixels);
   const QString text = point ? text_of(*m_chart, *point) : QString();
   QString line = text;
   Q_EMIT hovered(line.replace('\n', QStringLiteral(" · ")));
-  QToolTip::showText(mapToGlobal(position.toPoint()), text, this);
+  QToolTip::showText(global, text, this);
 }
 
 }  // namespace kvsieve::gui

@@ -1,6 +1,7 @@
 #pragma once
 // The keys and the wheel of plots with two axes.
 
+#include "core/axis_scale.h"
 #include "widgets/plot_view.h"
 
 namespace kvsieve::gui {
@@ -13,19 +14,25 @@ class XyPlotView : public PlotView {
  public:
   using PlotView::PlotView;
 
+  /// As they stand in a drawing of this size.
+  [[nodiscard]] virtual XyAxes axes(const QSizeF& size) const = 0;
+
  protected:
   void keyPressEvent(QKeyEvent* event) override;
   void wheelEvent(QWheelEvent* event) override;
 
-  /// Between the axes, in the widget's pixels.
-  [[nodiscard]] virtual QPointF middle() const = 0;
-  /// Shows `factor` times as much of the chosen axes; what lies under `at` stays there.
-  virtual void zoom_by(double factor, const QPointF& at, bool x, bool y) = 0;
+  /// Shows these ranges, if they can be shown.
+  void show_axes(const XyAxes& axes);
   /// Moves on by shares of what is shown; up is positive.
-  virtual void pan_by(double x_share, double y_share) = 0;
+  void pan_by(double x_share, double y_share);
+
   virtual void walk(int direction) = 0;
   /// Does nothing where nobody walked yet.
   virtual void pick_walked(const QKeyEvent& event) = 0;
+
+ private:
+  /// Shows `factor` times as much of the chosen axes; what lies under `at` stays there.
+  void zoom_by(double factor, const QPointF& at, bool x, bool y);
 };
 
 }  // namespace kvsieve::gui

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace kvsieve::gui {
 namespace {
 
@@ -61,6 +63,32 @@ TEST(AxisScale, AShortLogarithmicRangeHasTicksToo) {
   for (const double tick : ticks) {
     EXPECT_GE(tick, axis.low);
     EXPECT_LE(tick, axis.high);
+  }
+}
+
+TEST(XyAxes, ABoxOfPixelsBecomesTheRanges) {
+  const XyAxes axes{{0.0, 10.0, 50.0, 250.0, false}, {1.0, 10000.0, 400.0, 0.0, true}};
+  EXPECT_EQ(axes.inside(), QRectF(50, 0, 200, 400));
+  EXPECT_EQ(axes.pixel(2.5, 100.0), QPointF(100, 200));
+  const XyAxes part = axes.within(QRectF(QPointF(100, 100), QPointF(150, 200)));
+  EXPECT_DOUBLE_EQ(part.x.low, 2.5);
+  EXPECT_DOUBLE_EQ(part.x.high, 5.0);
+  EXPECT_DOUBLE_EQ(part.y.low, 100.0);
+  EXPECT_DOUBLE_EQ(part.y.high, 1000.0);
+  EXPECT_EQ(part.inside(), axes.inside());
+  EXPECT_DOUBLE_EQ(part.y.pixel(100.0), 400.0);
+}
+
+TEST(XyAxes, RangesThatSayNothingCannotBeShown) {
+  const AxisScale linear{-1.0, 1.0, 0.0, 100.0, false};
+  const AxisScale log{1.0, 10.0, 0.0, 100.0, true};
+  EXPECT_TRUE((XyAxes{linear, log}).can_be_shown());
+  for (const AxisScale& bad :
+       {AxisScale{0.0, 1.0, 0.0, 100.0, true}, AxisScale{1.0, 1.0, 0.0, 100.0, false},
+        AxisScale{1.0, 1.0 + 1e-14, 0.0, 100.0, false}, AxisScale{2.0, 1.0, 0.0, 100.0, false},
+        AxisScale{0.0, HUGE_VAL, 0.0, 100.0, false}}) {
+    EXPECT_FALSE((XyAxes{bad, linear}).can_be_shown()) << bad.low << " to " << bad.high;
+    EXPECT_FALSE((XyAxes{linear, bad}).can_be_shown()) << bad.low << " to " << bad.high;
   }
 }
 

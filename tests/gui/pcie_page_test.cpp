@@ -169,7 +169,7 @@ void PciePageTest::c38_hover_text_reaches_the_page() {
                                  plot.axisRect()->center().y()));
   QTRY_VERIFY(!hovered.isEmpty());
   QVERIFY(hovered.last().front().toString().startsWith("layer 4 · to the GPU: "));
-  const PointView::Axes axes = link()->axes(link()->size());
+  const XyAxes axes = link()->axes(link()->size());
   const PointChart::Mark& mark = link()->chart()->marks.front();
   QTest::mouseMove(link(), QPoint(static_cast<int>(axes.x.pixel(mark.x)),
                                   static_cast<int>(axes.y.pixel(mark.y))));

@@ -59,11 +59,11 @@ class PointViewTest : public QObject {
 
  private:
   [[nodiscard]] QPointF pixel_of(double x, double y) const {
-    const PointView::Axes axes = m_view->axes(m_view->size());
+    const XyAxes axes = m_view->axes(m_view->size());
     return {axes.x.pixel(x), axes.y.pixel(y)};
   }
   [[nodiscard]] sim::Range shown_x() const {
-    const PointView::Axes axes = m_view->axes(m_view->size());
+    const XyAxes axes = m_view->axes(m_view->size());
     return {axes.x.low, axes.x.high};
   }
 

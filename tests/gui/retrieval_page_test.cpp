@@ -215,7 +215,7 @@ void RetrievalPageTest::scores_follow_head_query_head_and_step() {
 
 void RetrievalPageTest::a_picked_token_is_selected_and_ringed() {
   show(m_a2ats);
-  const PointView::Axes axes = scores()->axes(scores()->size());
+  const XyAxes axes = scores()->axes(scores()->size());
   const PointChart::Cloud& selected = scores()->chart()->clouds[1];
   const QImage before = scores()->grab().toImage();
   const QPoint at(static_cast<int>(axes.x.pixel(selected.x[3])),

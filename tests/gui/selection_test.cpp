@@ -49,6 +49,18 @@ TEST(Selection, RubberBandAddsOrReplaces) {
   EXPECT_FALSE(select_heads(one, {}, false).current.has_value());
 }
 
+TEST(Selection, PointsAreReplacedAddedAndToggled) {
+  using Points = std::vector<std::int64_t>;
+  const Selection heads = select_heads({}, {{4, 0}}, false);
+  const Selection some = select_points(heads, {7, 3, 7}, false);
+  EXPECT_EQ(some.points, (Points{3, 7}));
+  EXPECT_EQ(some.heads, heads.heads);
+  EXPECT_EQ(select_points(some, {5, 3}, true).points, (Points{3, 5, 7}));
+  EXPECT_EQ(select_points(some, {}, false).points, Points{});
+  EXPECT_EQ(toggle_point(some, 5).points, (Points{3, 5, 7}));
+  EXPECT_EQ(toggle_point(some, 3).points, Points{7});
+}
+
 TEST(Selection, BreadcrumbNamesTheWay) {
   EXPECT_EQ(breadcrumb({}, "KV head"), "All");
   Selection selection = pick({}, {4, 1}, Pick::kReplace, kAll);
