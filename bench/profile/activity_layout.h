@@ -48,13 +48,17 @@ inline constexpr std::size_t kName = 104;  // const char*
 inline constexpr std::size_t kBytes = 112;
 }  // namespace kernel_layout
 
+/// Copies, copies among GPUs and fills begin alike, but for the place of the correlation number.
+namespace transfer_layout {
+inline constexpr std::size_t kMoved = 8;   // u64, bytes
+inline constexpr std::size_t kBegin = 16;  // u64, ns
+inline constexpr std::size_t kEnd = 24;
+inline constexpr std::size_t kDevice = 32;  // u32
+inline constexpr std::size_t kStream = 40;
+}  // namespace transfer_layout
+
 namespace copy_layout {
 inline constexpr std::size_t kCopyKind = 4;  // u8
-inline constexpr std::size_t kMoved = 8;     // u64
-inline constexpr std::size_t kBegin = 16;
-inline constexpr std::size_t kEnd = 24;
-inline constexpr std::size_t kDevice = 32;
-inline constexpr std::size_t kStream = 40;
 inline constexpr std::size_t kCorrelation = 44;
 inline constexpr std::size_t kBytes = 48;
 inline constexpr std::size_t kCopyCount = 88;  // u64, from kCopyCountCupti on
@@ -62,21 +66,11 @@ inline constexpr std::size_t kBytesWithCount = 96;
 }  // namespace copy_layout
 
 namespace peer_copy_layout {
-inline constexpr std::size_t kMoved = 8;
-inline constexpr std::size_t kBegin = 16;
-inline constexpr std::size_t kEnd = 24;
-inline constexpr std::size_t kDevice = 32;
-inline constexpr std::size_t kStream = 40;
 inline constexpr std::size_t kCorrelation = 60;
 inline constexpr std::size_t kBytes = 64;
 }  // namespace peer_copy_layout
 
 namespace fill_layout {
-inline constexpr std::size_t kFilled = 8;
-inline constexpr std::size_t kBegin = 16;
-inline constexpr std::size_t kEnd = 24;
-inline constexpr std::size_t kDevice = 32;
-inline constexpr std::size_t kStream = 40;
 inline constexpr std::size_t kCorrelation = 44;
 inline constexpr std::size_t kBytes = 48;
 }  // namespace fill_layout

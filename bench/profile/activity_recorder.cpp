@@ -22,6 +22,10 @@ constexpr std::size_t kWord = 8;
 constexpr int kSuccess = 0;
 constexpr int kMaxLimitReached = 12;  // no record is left
 constexpr int kInvalidKind = 21;      // what is left holds none
+constexpr int kNotInitialized = 15;
+constexpr int kInsufficientPrivileges = 35;
+constexpr int kMultipleSubscribers = 39;
+constexpr int kVirtualizedPrivileges = 40;
 
 constexpr std::uint32_t kFlushForced = 1;
 constexpr int kDriverDomain = 1;
@@ -38,6 +42,23 @@ constexpr RecordedKind kKinds[] = {
     {ActivityKind::kMarker, "MARKER"}, {ActivityKind::kOverhead, "OVERHEAD"},
 };
 
+/// What to do about a result.
+const char* hint_for(int result) {
+  switch (result) {
+    case kNotInitialized:
+      return "CUPTI found no driver, or one that is older than itself: --cupti FILE names another";
+    case kInsufficientPrivileges:
+      return "the driver lets administrators alone profile: load it with "
+             "NVreg_RestrictProfilingToAdminUsers=0, or run with CAP_SYS_ADMIN";
+    case kMultipleSubscribers:
+      return "another profiler or debugger is attached to this process (Nsight, cuda-gdb)";
+    case kVirtualizedPrivileges:
+      return "the hypervisor does not let this virtual machine profile its GPU";
+    default:
+      return "CUPTI needs a GPU whose driver is not older than it and lets users profile";
+  }
+}
+
 }  // namespace
 
 std::mutex ActivityRecorder::s_mutex;
@@ -53,8 +74,11 @@ ActivityRecorder::ActivityRecorder(const CuptiLibrary& library) : m_calls(librar
     s_current = this;
   }
   try {
-    // NVTX looks here when its first range begins, and hands its ranges to CUPTI.
-    ::setenv("NVTX_INJECTION64_PATH", library.path().c_str(), 0);
+    // NVTX looks here when its first range begins, and hands its ranges to CUPTI. Whatever a shell
+    // left there would get them instead.
+    ::setenv("NVTX_INJECTION64_PATH", library.path().c_str(), 1);
+    // Fails where another profiler is at work, which would get the records or lose its own.
+    check(m_calls.subscribe(&m_subscriber, &ignore_callback, nullptr), "cuptiSubscribe");
     check(m_calls.register_callbacks(&request_buffer, &complete_buffer),
           "cuptiActivityRegisterCallbacks");
     for (const RecordedKind& kind : kKinds) {
@@ -90,7 +114,7 @@ void ActivityRecorder::check(int result, const std::string& call) const {
     text = "unknown error";
   }
   throw Error(ErrorKind::kMissingCapability, fmt::format("{} failed: {} ({})", call, text, result),
-              "CUPTI needs a GPU whose driver is not older than it and lets users profile");
+              hint_for(result));
 }
 
 void ActivityRecorder::stop() noexcept {
@@ -105,7 +129,13 @@ void ActivityRecorder::stop() noexcept {
   for (const RecordedKind& kind : kKinds) {
     m_calls.disable(static_cast<int>(kind.kind));
   }
+  if (m_subscriber != nullptr) {
+    m_calls.unsubscribe(std::exchange(m_subscriber, nullptr));
+  }
 }
+
+void ActivityRecorder::ignore_callback(void* /*user_data*/, int /*domain*/,
+                                       std::uint32_t /*callback*/, const void* /*data*/) noexcept {}
 
 void ActivityRecorder::request_buffer(std::uint8_t** buffer, std::size_t* bytes,
                                       std::size_t* most_records) {

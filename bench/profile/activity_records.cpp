@@ -169,9 +169,10 @@ class RecordReader {
       case ActivityKind::kCopy:
         return read_copy(fields);
       case ActivityKind::kPeerCopy:
-        return read_peer_copy(fields);
+        return keep(transfer<CopyActivity>(fields, peer_copy_layout::kCorrelation),
+                    m_records.copies);
       case ActivityKind::kFill:
-        return read_fill(fields);
+        return keep(transfer<FillActivity>(fields, fill_layout::kCorrelation), m_records.fills);
       case ActivityKind::kDriver:
         return read_call(fields, m_recording.driver_calls);
       case ActivityKind::kRuntime:
@@ -219,44 +220,28 @@ class RecordReader {
     keep(std::move(kernel), m_records.kernels);
   }
 
+  /// What the records of copies and fills share.
+  template <class Activity>
+  static Activity transfer(const Fields& fields, std::size_t correlation) {
+    using namespace transfer_layout;
+    Activity activity;
+    activity.bytes = fields.wide(kMoved);
+    activity.begin_ns = fields.wide(kBegin);
+    activity.end_ns = fields.wide(kEnd);
+    activity.device = fields.word(kDevice);
+    activity.stream = fields.word(kStream);
+    activity.correlation = fields.word(correlation);
+    return activity;
+  }
+
   void read_copy(const Fields& fields) {
     using namespace copy_layout;
-    CopyActivity copy;
+    auto copy = transfer<CopyActivity>(fields, kCorrelation);
     copy.way = way_of(fields.at<std::uint8_t>(kCopyKind));
-    copy.bytes = fields.wide(kMoved);
-    copy.begin_ns = fields.wide(kBegin);
-    copy.end_ns = fields.wide(kEnd);
-    copy.device = fields.word(kDevice);
-    copy.stream = fields.word(kStream);
-    copy.correlation = fields.word(kCorrelation);
     if (m_counts_copies) {
       copy.pieces = std::max<std::int64_t>(fields.wide(kCopyCount), 1);
     }
     keep(copy, m_records.copies);
-  }
-
-  void read_peer_copy(const Fields& fields) {
-    using namespace peer_copy_layout;
-    CopyActivity copy;
-    copy.bytes = fields.wide(kMoved);
-    copy.begin_ns = fields.wide(kBegin);
-    copy.end_ns = fields.wide(kEnd);
-    copy.device = fields.word(kDevice);
-    copy.stream = fields.word(kStream);
-    copy.correlation = fields.word(kCorrelation);
-    keep(copy, m_records.copies);
-  }
-
-  void read_fill(const Fields& fields) {
-    using namespace fill_layout;
-    FillActivity fill;
-    fill.bytes = fields.wide(kFilled);
-    fill.begin_ns = fields.wide(kBegin);
-    fill.end_ns = fields.wide(kEnd);
-    fill.device = fields.word(kDevice);
-    fill.stream = fields.word(kStream);
-    fill.correlation = fields.word(kCorrelation);
-    keep(fill, m_records.fills);
   }
 
   void read_call(const Fields& fields, const std::map<std::uint32_t, std::string>& names) {

@@ -100,6 +100,8 @@ CuptiLibrary CuptiLibrary::open(const std::string& path) {
   find("cuptiGetVersion", calls.get_version);
   find("cuptiGetResultString", calls.get_result_string);
   find("cuptiGetCallbackName", calls.get_callback_name);
+  find("cuptiSubscribe", calls.subscribe);
+  find("cuptiUnsubscribe", calls.unsubscribe);
   find("cuptiActivityRegisterCallbacks", calls.register_callbacks);
   find("cuptiActivityEnable", calls.enable);
   find("cuptiActivityDisable", calls.disable);

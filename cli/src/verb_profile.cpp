@@ -78,19 +78,29 @@ void require_decode_steps(const RunPlan& plan, const ProfileOptions& options) {
   }
 }
 
-/// What CUPTI sees of `work` on this machine's GPU.
-profile::ActivityRecording record(const ProfileOptions& options,
-                                  const std::function<void(const sim::Progress& progress)>& work) {
+void require_gpu() {
   if (const auto reason = sim::why_unavailable(kernels::Backend::kCuda)) {
     throw Error(ErrorKind::kMissingCapability, "nothing can be profiled: " + *reason,
                 "--from FILE shows what was recorded elsewhere");
   }
-  const profile::CuptiLibrary cupti = profile::CuptiLibrary::open(options.cupti);
-  profile::ActivityRecorder recorder(cupti);
+}
+
+/// What CUPTI sees of `work` on this machine's GPU.
+profile::ActivityRecording record(const ProfileOptions& options,
+                                  const std::function<void(const sim::Progress& progress)>& work) {
+  std::optional<profile::ActivityRecorder> recorder;
+  try {
+    // Before the first question about GPUs, which initialises CUDA.
+    recorder.emplace(profile::CuptiLibrary::open(options.cupti));
+  } catch (const Error&) {
+    require_gpu();  // where there is none, that says more
+    throw;
+  }
+  require_gpu();
   ProgressLine progress("profiling", options.quiet);
   work([&](double share) { progress.update(share); });
   progress.finish();
-  profile::ActivityRecording recording = recorder.finish();
+  profile::ActivityRecording recording = recorder->finish();
   recording.run.tool_version = sim::version();
   return recording;
 }

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <numeric>
+#include <string>
 
 #include "kvsieve/traces/error.h"
 #include "profile/record_builder.h"
@@ -20,18 +21,26 @@ TEST(ActivityRecorder, EnablesItsKindsAndDisablesThem) {
   const CuptiStub& stub = fresh_stub();
   ActivityRecorder recorder(CuptiLibrary::open(stub_path()));
   EXPECT_EQ(stub.enabled, (std::set<int>{1, 2, 5, 8, 10, 12, 17, 22}));
+  EXPECT_EQ(stub.subscribers, 1);
   static_cast<void>(recorder.finish());
   EXPECT_TRUE(stub.enabled.empty());
+  EXPECT_EQ(stub.subscribers, 0);
   { const ActivityRecorder unfinished(CuptiLibrary::open(stub_path())); }
   EXPECT_TRUE(stub.enabled.empty());
 }
 
 TEST(ActivityRecorder, HandsNvtxToCupti) {
-  ::unsetenv("NVTX_INJECTION64_PATH");
-  fresh_stub();
-  const ActivityRecorder recorder(CuptiLibrary::open(stub_path()));
-  ASSERT_NE(std::getenv("NVTX_INJECTION64_PATH"), nullptr);
-  EXPECT_EQ(std::getenv("NVTX_INJECTION64_PATH"), stub_path());
+  for (const bool named : {false, true}) {
+    ::unsetenv("NVTX_INJECTION64_PATH");
+    if (named) {
+      // Left there by another tool.
+      ASSERT_EQ(::setenv("NVTX_INJECTION64_PATH", "/nowhere/libother.so", 1), 0);
+    }
+    fresh_stub();
+    const ActivityRecorder recorder(CuptiLibrary::open(stub_path()));
+    ASSERT_NE(std::getenv("NVTX_INJECTION64_PATH"), nullptr);
+    EXPECT_EQ(std::getenv("NVTX_INJECTION64_PATH"), stub_path());
+  }
 }
 
 TEST(ActivityRecorder, FramesRecordsOfEveryVersion) {
@@ -107,9 +116,9 @@ TEST(ActivityRecorder, ARecordOfAnInvalidKindEndsItsBuffer) {
 TEST(ActivityRecorder, EveryCallThatFailsIsNamed) {
   RecordBuilder builder(130001);
   builder.call(1, 5, 6, 1);
-  for (const char* call :
-       {"cuptiActivityRegisterCallbacks", "cuptiActivityEnable", "cuptiActivityFlushAll",
-        "cuptiActivityGetNextRecord", "cuptiActivityGetNumDroppedRecords"}) {
+  for (const char* call : {"cuptiSubscribe", "cuptiActivityRegisterCallbacks",
+                           "cuptiActivityEnable", "cuptiActivityFlushAll",
+                           "cuptiActivityGetNextRecord", "cuptiActivityGetNumDroppedRecords"}) {
     CuptiStub& stub = fresh_stub();
     stub.buffers = builder.buffers();
     stub.failing_call = call;
@@ -120,15 +129,47 @@ TEST(ActivityRecorder, EveryCallThatFailsIsNamed) {
     EXPECT_TRUE(fails_with(kMissing, call, record)) << call;
     EXPECT_TRUE(fails_with(kMissing, " failed: CUPTI_ERROR_UNKNOWN (999)", record)) << call;
     EXPECT_TRUE(stub.enabled.empty()) << call;
+    EXPECT_EQ(stub.subscribers, 0) << call;
     // Nothing is left that the next one would trip over.
     stub.failing_call.clear();
     EXPECT_NO_THROW(record()) << call;
   }
   CuptiStub& stub = fresh_stub();
   stub.failing_call = "cuptiActivityEnable:12";
-  stub.failure = 35;
-  EXPECT_TRUE(fails_with(kMissing, "cuptiActivityEnable(MARKER) failed: CUPTI_ERROR_OTHER (35)",
+  stub.failure = 26;
+  EXPECT_TRUE(fails_with(kMissing, "cuptiActivityEnable(MARKER) failed: CUPTI_ERROR_OTHER (26)",
                          [] { ActivityRecorder(CuptiLibrary::open(stub_path())); }));
+}
+
+TEST(ActivityRecorder, SaysWhatToDoAboutWhatItMayNotDo) {
+  struct Refusal {
+    const char* call;
+    int result;
+    const char* message;
+    const char* hint;
+  };
+  for (const Refusal& refusal :
+       {Refusal{"cuptiActivityEnable:10", 35,
+                "cuptiActivityEnable(CONCURRENT_KERNEL) failed: "
+                "CUPTI_ERROR_INSUFFICIENT_PRIVILEGES (35)",
+                "NVreg_RestrictProfilingToAdminUsers=0"},
+        Refusal{"cuptiSubscribe", 39,
+                "cuptiSubscribe failed: CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED (39)",
+                "another profiler"},
+        Refusal{"cuptiSubscribe", 15, "cuptiSubscribe failed", "older than itself"}}) {
+    CuptiStub& stub = fresh_stub();
+    stub.failing_call = refusal.call;
+    stub.failure = refusal.result;
+    try {
+      const ActivityRecorder recorder(CuptiLibrary::open(stub_path()));
+      ADD_FAILURE() << refusal.call << " was not refused";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), kMissing);
+      EXPECT_NE(std::string(error.what()).find(refusal.message), std::string::npos) << error.what();
+      EXPECT_NE(error.hint().find(refusal.hint), std::string::npos) << error.hint();
+      EXPECT_EQ((error.what() + error.hint()).find('\n'), std::string::npos);
+    }
+  }
 }
 
 TEST(ActivityRecorder, NamelessErrorsAndCallsStayNumbers) {

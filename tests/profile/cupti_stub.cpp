@@ -47,7 +47,16 @@ int cuptiGetVersion(std::uint32_t* version) {
 }
 
 int cuptiGetResultString(int result, const char** text) {
-  *text = result == 999 ? "CUPTI_ERROR_UNKNOWN" : "CUPTI_ERROR_OTHER";
+  switch (result) {
+    case 35:
+      *text = "CUPTI_ERROR_INSUFFICIENT_PRIVILEGES";
+      break;
+    case 39:
+      *text = "CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED";
+      break;
+    default:
+      *text = result == 999 ? "CUPTI_ERROR_UNKNOWN" : "CUPTI_ERROR_OTHER";
+  }
   return result_of("cuptiGetResultString");
 }
 
@@ -60,6 +69,22 @@ int cuptiGetCallbackName(int domain, std::uint32_t callback, const char** name) 
     return 1;
   }
   return result_of("cuptiGetCallbackName");
+}
+
+int cuptiSubscribe(void** subscriber, CuptiCalls::Callback callback, void* /*user_data*/) {
+  if (const int result = result_of("cuptiSubscribe"); result != 0) {
+    return result;
+  }
+  CuptiStub& stub = *kvsieve_cupti_stub();
+  stub.subscribers += callback != nullptr ? 1 : 0;
+  *subscriber = &stub;
+  return 0;
+}
+
+int cuptiUnsubscribe(void* subscriber) {
+  CuptiStub& stub = *kvsieve_cupti_stub();
+  stub.subscribers -= subscriber == &stub ? 1 : 0;
+  return 0;
 }
 
 int cuptiActivityRegisterCallbacks(CuptiCalls::BufferRequested requested,

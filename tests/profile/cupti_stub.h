@@ -19,6 +19,7 @@ struct CuptiStub {
   std::size_t dropped = 0;                         ///< reported with the first of them
 
   std::set<int> enabled;  ///< kinds
+  int subscribers = 0;
   int refused_buffers = 0;
   int nvtx_initialised = 0;  ///< times that NVTX found it
 };

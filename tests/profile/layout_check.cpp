@@ -44,13 +44,19 @@ constexpr bool kernel_fits() {
          sizeof(Kernel) >= kBytes;
 }
 
+template <class Transfer>
+constexpr bool transfer_fits(std::size_t correlation, std::size_t bytes) {
+  using namespace transfer_layout;
+  return offsetof(Transfer, bytes) == kMoved && offsetof(Transfer, start) == kBegin &&
+         offsetof(Transfer, end) == kEnd && offsetof(Transfer, deviceId) == kDevice &&
+         offsetof(Transfer, streamId) == kStream &&
+         offsetof(Transfer, correlationId) == correlation && sizeof(Transfer) >= bytes;
+}
+
 template <class Copy>
 constexpr bool copy_fits() {
   using namespace copy_layout;
-  return offsetof(Copy, copyKind) == kCopyKind && offsetof(Copy, bytes) == kMoved &&
-         offsetof(Copy, start) == kBegin && offsetof(Copy, end) == kEnd &&
-         offsetof(Copy, deviceId) == kDevice && offsetof(Copy, streamId) == kStream &&
-         offsetof(Copy, correlationId) == kCorrelation && sizeof(Copy) >= kBytes;
+  return offsetof(Copy, copyKind) == kCopyKind && transfer_fits<Copy>(kCorrelation, kBytes);
 }
 
 template <class Copy>
@@ -62,11 +68,7 @@ constexpr bool counted_copy_fits() {
 
 template <class Fill>
 constexpr bool fill_fits() {
-  using namespace fill_layout;
-  return offsetof(Fill, bytes) == kFilled && offsetof(Fill, start) == kBegin &&
-         offsetof(Fill, end) == kEnd && offsetof(Fill, deviceId) == kDevice &&
-         offsetof(Fill, streamId) == kStream && offsetof(Fill, correlationId) == kCorrelation &&
-         sizeof(Fill) >= kBytes;
+  return transfer_fits<Fill>(fill_layout::kCorrelation, fill_layout::kBytes);
 }
 
 template <class Overhead>
@@ -94,13 +96,8 @@ static_assert(copy_fits<CUpti_ActivityMemcpy5>());
 static_assert(fill_fits<CUpti_ActivityMemset4>());
 static_assert(overhead_fits<CUpti_ActivityOverhead>());
 static_assert(device_fits<CUpti_ActivityDevice4>());
-static_assert(offsetof(CUpti_ActivityMemcpyPtoP4, bytes) == peer_copy_layout::kMoved);
-static_assert(offsetof(CUpti_ActivityMemcpyPtoP4, start) == peer_copy_layout::kBegin);
-static_assert(offsetof(CUpti_ActivityMemcpyPtoP4, end) == peer_copy_layout::kEnd);
-static_assert(offsetof(CUpti_ActivityMemcpyPtoP4, deviceId) == peer_copy_layout::kDevice);
-static_assert(offsetof(CUpti_ActivityMemcpyPtoP4, streamId) == peer_copy_layout::kStream);
-static_assert(offsetof(CUpti_ActivityMemcpyPtoP4, correlationId) == peer_copy_layout::kCorrelation);
-static_assert(sizeof(CUpti_ActivityMemcpyPtoP4) >= peer_copy_layout::kBytes);
+static_assert(transfer_fits<CUpti_ActivityMemcpyPtoP4>(peer_copy_layout::kCorrelation,
+                                                       peer_copy_layout::kBytes));
 static_assert(offsetof(CUpti_ActivityAPI, cbid) == call_layout::kCallback);
 static_assert(offsetof(CUpti_ActivityAPI, start) == call_layout::kBegin);
 static_assert(offsetof(CUpti_ActivityAPI, end) == call_layout::kEnd);

@@ -74,17 +74,25 @@ RecordBuilder& RecordBuilder::kernel(const std::string& name, std::uint32_t stre
   return *this;
 }
 
+std::uint8_t* RecordBuilder::add_transfer(std::uint32_t kind, std::uint32_t stream,
+                                          std::int64_t begin_ns, std::int64_t end_ns,
+                                          std::int64_t bytes) {
+  using namespace transfer_layout;
+  std::uint8_t* record = add(kind);
+  put(record, kStream, stream);
+  put(record, kBegin, begin_ns);
+  put(record, kEnd, end_ns);
+  put(record, kMoved, bytes);
+  return record;
+}
+
 RecordBuilder& RecordBuilder::copy(std::uint8_t kind, std::uint32_t stream, std::int64_t begin_ns,
                                    std::int64_t end_ns, std::uint32_t correlation,
                                    std::int64_t bytes, std::int64_t pieces) {
   using namespace copy_layout;
-  std::uint8_t* record = add(1);
+  std::uint8_t* record = add_transfer(1, stream, begin_ns, end_ns, bytes);
   put(record, kCopyKind, kind);
-  put(record, kStream, stream);
-  put(record, kBegin, begin_ns);
-  put(record, kEnd, end_ns);
   put(record, kCorrelation, correlation);
-  put(record, kMoved, bytes);
   if (record_bytes(m_version, 1) >= kBytesWithCount) {
     put(record, kCopyCount, pieces);
   }
@@ -93,24 +101,13 @@ RecordBuilder& RecordBuilder::copy(std::uint8_t kind, std::uint32_t stream, std:
 
 RecordBuilder& RecordBuilder::peer_copy(std::int64_t begin_ns, std::int64_t end_ns,
                                         std::uint32_t correlation, std::int64_t bytes) {
-  using namespace peer_copy_layout;
-  std::uint8_t* record = add(22);
-  put(record, kBegin, begin_ns);
-  put(record, kEnd, end_ns);
-  put(record, kCorrelation, correlation);
-  put(record, kMoved, bytes);
+  put(add_transfer(22, 0, begin_ns, end_ns, bytes), peer_copy_layout::kCorrelation, correlation);
   return *this;
 }
 
 RecordBuilder& RecordBuilder::fill(std::uint32_t stream, std::int64_t begin_ns, std::int64_t end_ns,
                                    std::uint32_t correlation, std::int64_t bytes) {
-  using namespace fill_layout;
-  std::uint8_t* record = add(2);
-  put(record, kStream, stream);
-  put(record, kBegin, begin_ns);
-  put(record, kEnd, end_ns);
-  put(record, kCorrelation, correlation);
-  put(record, kFilled, bytes);
+  put(add_transfer(2, stream, begin_ns, end_ns, bytes), fill_layout::kCorrelation, correlation);
   return *this;
 }
 

@@ -64,6 +64,9 @@ class RecordBuilder {
 
  private:
   std::uint8_t* add(std::uint32_t kind);
+  /// With what copies and fills share.
+  std::uint8_t* add_transfer(std::uint32_t kind, std::uint32_t stream, std::int64_t begin_ns,
+                             std::int64_t end_ns, std::int64_t bytes);
   [[nodiscard]] const char* keep(const std::string& text);
 
   std::uint32_t m_version;

@@ -16,12 +16,14 @@ namespace kvsieve::profile {
 
 /// Records kernels, copies, fills, calls of the CUDA runtime, NVTX ranges, overheads and devices
 /// from its construction on. Calls of the driver are left out: all of this program's go through the
-/// runtime and would be there twice. One at a time in a process; best made before anything of CUDA
-/// or NVTX is called, as ranges begun before are not seen.
+/// runtime and would be there twice. One at a time in a process, and to be made before anything of
+/// CUDA or NVTX is called: CUPTI describes the devices while CUDA initialises, and NVTX looks for
+/// who wants its ranges when the first one begins.
 class ActivityRecorder {
  public:
   /// Throws Error(kMissingCapability), one line that names the call and CUPTI's reason, if it fails
-  /// (there is no driver, say), Error(kInternal) if another one is recording.
+  /// (there is no driver, say, or another profiler is at work), Error(kInternal) if another one is
+  /// recording.
   explicit ActivityRecorder(const CuptiLibrary& library);
   ~ActivityRecorder();
   ActivityRecorder(const ActivityRecorder&) = delete;
@@ -32,6 +34,8 @@ class ActivityRecorder {
   [[nodiscard]] ActivityRecording finish();
 
  private:
+  static void ignore_callback(void* user_data, int domain, std::uint32_t callback,
+                              const void* data) noexcept;
   static void request_buffer(std::uint8_t** buffer, std::size_t* bytes, std::size_t* most_records);
   static void complete_buffer(void* context, std::uint32_t stream, std::uint8_t* buffer,
                               std::size_t bytes, std::size_t valid_bytes);
@@ -47,6 +51,7 @@ class ActivityRecorder {
   static ActivityRecorder* s_current;
 
   CuptiCalls m_calls;
+  void* m_subscriber = nullptr;
   ActivityRecording m_recording;
   std::unordered_map<std::string, std::uint64_t> m_numbers;  ///< of the texts
   std::exception_ptr m_problem;

@@ -15,10 +15,13 @@ struct CuptiCalls {
                                    std::size_t* most_records);
   using BufferCompleted = void (*)(void* context, std::uint32_t stream, std::uint8_t* buffer,
                                    std::size_t bytes, std::size_t valid_bytes);
+  using Callback = void (*)(void* user_data, int domain, std::uint32_t callback, const void* data);
 
   int (*get_version)(std::uint32_t* version) = nullptr;
   int (*get_result_string)(int result, const char** text) = nullptr;
   int (*get_callback_name)(int domain, std::uint32_t callback, const char** name) = nullptr;
+  int (*subscribe)(void** subscriber, Callback callback, void* user_data) = nullptr;
+  int (*unsubscribe)(void* subscriber) = nullptr;
   int (*register_callbacks)(BufferRequested requested, BufferCompleted completed) = nullptr;
   int (*enable)(int kind) = nullptr;
   int (*disable)(int kind) = nullptr;
