@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "kvsieve/kernels/decode_graph.h"
 #include "kvsieve/sim/measured_rows.h"
 
 namespace kvsieve::profile {
@@ -23,14 +22,12 @@ constexpr std::string_view kEngine = "kvsieve";
 std::string attention_rows(const MeasuredTimeline& timeline, const AttentionRowShape& shape) {
   std::map<std::pair<std::int64_t, std::int32_t>, std::vector<double>> times;
   for (const MeasuredOperation& operation : timeline.operations) {
-    if (operation.name != kernels::name_of(kernels::StepStage::kResidentAttention) ||
-        operation.step < 0 || operation.busy_us <= 0.0) {
+    if (operation.name != shape.stage || operation.step < 0 || operation.busy_us <= 0.0) {
       continue;
     }
-    const std::int64_t seen = shape.prompt_tokens + operation.step + 1;
-    const std::int64_t windowed = std::min(shape.window, seen);
-    const std::int64_t tokens = windowed + std::min(shape.sinks, seen - windowed);
-    times[{tokens, operation.layer}].push_back(operation.busy_us);
+    if (const auto tokens = shape.tokens(operation.step, operation.layer)) {
+      times[{*tokens, operation.layer}].push_back(operation.busy_us);
+    }
   }
   std::string rows(kHeader);
   for (auto& [key, list] : times) {

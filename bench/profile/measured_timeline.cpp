@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "activity_layout.h"
+#include "kvsieve/kernels/decode_graph.h"
 #include "kvsieve/kernels/stage_range.h"
 
 namespace kvsieve::profile {
@@ -37,6 +38,17 @@ sim::Lane lane_of(CopyWay way) {
     case CopyWay::kOnGpu:
     case CopyWay::kOther:
       break;
+  }
+  return sim::Lane::kGpu;
+}
+
+/// Of a stage: the decode step's lanes; all others run on the GPU.
+sim::Lane lane_of(std::string_view stage) {
+  for (std::size_t s = 0; s < kernels::kStepStages; ++s) {
+    const auto known = static_cast<kernels::StepStage>(s);
+    if (stage == kernels::name_of(known)) {
+      return static_cast<sim::Lane>(kernels::lane_of(known));
+    }
   }
   return sim::Lane::kGpu;
 }
@@ -74,9 +86,10 @@ class OutermostRanges {
       m_by_thread[ranges[r].thread].push_back(r);
     }
     for (auto& [thread, list] : m_by_thread) {
-      std::stable_sort(list.begin(), list.end(), [&](std::size_t a, std::size_t b) {
-        return std::make_pair(ranges[a].begin_ns, -ranges[a].end_ns) <
-               std::make_pair(ranges[b].begin_ns, -ranges[b].end_ns);
+      // Of ranges with the same times, those that were closed later hold the others.
+      std::sort(list.begin(), list.end(), [&](std::size_t a, std::size_t b) {
+        return std::make_tuple(ranges[a].begin_ns, -ranges[a].end_ns, b) <
+               std::make_tuple(ranges[b].begin_ns, -ranges[b].end_ns, a);
       });
       std::int64_t end_ns = std::numeric_limits<std::int64_t>::min();
       std::erase_if(list, [&](std::size_t r) {
@@ -88,7 +101,7 @@ class OutermostRanges {
     m_ranges = &ranges;
   }
 
-  /// The range of `thread` that holds a time.
+  /// The range of `thread` in which something begins at a time; one that ends then is over.
   [[nodiscard]] std::optional<std::size_t> at(std::uint32_t thread, std::int64_t time_ns) const {
     const auto found = m_by_thread.find(thread);
     if (found == m_by_thread.end()) {
@@ -98,7 +111,7 @@ class OutermostRanges {
     const auto after = std::upper_bound(
         list.begin(), list.end(), time_ns,
         [&](std::int64_t time, std::size_t r) { return time < (*m_ranges)[r].begin_ns; });
-    if (after == list.begin() || (*m_ranges)[*(after - 1)].end_ns < time_ns) {
+    if (after == list.begin() || (*m_ranges)[*(after - 1)].end_ns <= time_ns) {
       return std::nullopt;
     }
     return *(after - 1);
@@ -275,7 +288,7 @@ class TimelineMaker {
     const std::string& name = m_records.ranges[range].name;
     const auto stage = kernels::parse_stage_range(name);
     if (stage) {
-      lane = static_cast<sim::Lane>(kernels::lane_of(stage->stage));
+      lane = lane_of(stage->stage);
     }
     const auto [at, added] = m_of_range.emplace(std::make_pair(range, lane), 0);
     if (added) {
@@ -288,7 +301,7 @@ class TimelineMaker {
   }
 
   void describe(const kernels::StageRange& stage, MeasuredOperation& operation) const {
-    operation.name = kernels::name_of(stage.stage);
+    operation.name = stage.stage;
     operation.step = stage.step;
     const auto number = static_cast<std::size_t>(stage.layer);
     operation.layer =
@@ -309,7 +322,7 @@ class TimelineMaker {
       for (const std::size_t r : list) {
         const RangeActivity& range = m_records.ranges[r];
         const auto stage = kernels::parse_stage_range(range.name);
-        if (!stage || enqueues[r] || kernels::lane_of(stage->stage) != kernels::StepLane::kCpu) {
+        if (!stage || enqueues[r] || lane_of(stage->stage) != sim::Lane::kCpu) {
           continue;
         }
         MeasuredOperation& operation =

@@ -90,6 +90,8 @@ ordered_json arguments_of(const MeasuredOperation& operation) {
   ordered_json args = ordered_json::object();
   if (operation.step >= 0) {
     args["step"] = operation.step;
+  }
+  if (operation.layer >= 0) {
     args["layer"] = operation.layer;
     args["micro_batch"] = operation.micro_batch;
   }

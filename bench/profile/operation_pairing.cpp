@@ -8,6 +8,8 @@
 namespace kvsieve::profile {
 namespace {
 
+constexpr std::int32_t kBeforeSteps = -1;
+
 using Key = std::tuple<std::string, std::int32_t, std::int32_t, std::int32_t>;
 
 double median(std::vector<double> values) {
@@ -69,15 +71,15 @@ StageError stage_error(const std::vector<const OperationPair*>& pairs) {
 
 }  // namespace
 
-Pairing pair_operations(std::span<const MeasuredOperation> measured,
-                        const sim::Timeline& modelled) {
+Pairing pair_operations(std::span<const MeasuredOperation> measured, const sim::Timeline& prompt,
+                        const sim::Timeline& steps) {
   std::map<Key, const MeasuredOperation*> waiting;
   Unpaired measured_only;
   const auto leave = [&](const MeasuredOperation& operation) {
     measured_only.add(operation.name, operation.lane, operation.busy_us);
   };
   for (const MeasuredOperation& operation : measured) {
-    const bool pairs = operation.step >= 0 && operation.busy_us > 0.0;
+    const bool pairs = operation.layer >= 0 && operation.busy_us > 0.0;
     if (!pairs ||
         !waiting
              .emplace(Key{operation.name, operation.step, operation.layer, operation.micro_batch},
@@ -88,19 +90,24 @@ Pairing pair_operations(std::span<const MeasuredOperation> measured,
   }
   Pairing pairing;
   Unpaired modelled_only;
-  for (const sim::TimelineTask& task : modelled.tasks) {
-    const std::string& name = modelled.names[static_cast<std::size_t>(task.name)];
-    const auto found = waiting.find(Key{name, task.step, task.layer, task.micro_batch});
+  const auto pair_up = [&](const sim::TimelineTask& task, const std::string& name,
+                           std::int32_t step) {
+    const auto found = waiting.find(Key{name, step, task.layer, task.micro_batch});
     if (found == waiting.end() || task.us <= 0.0) {
       modelled_only.add(name, task.lane, task.us);
-      continue;
+      return;
     }
     const MeasuredOperation& operation = *found->second;
-    pairing.pairs.push_back({name, task.lane, task.step, task.layer, task.micro_batch,
-                             operation.busy_us,
+    pairing.pairs.push_back({name, task.lane, step, task.layer, task.micro_batch, operation.busy_us,
                              operation.end_us - operation.begin_us - operation.busy_us, task.us,
                              operation.bytes, task.bytes});
     waiting.erase(found);
+  };
+  for (const sim::TimelineTask& task : prompt.tasks) {
+    pair_up(task, prompt.names[static_cast<std::size_t>(task.name)], kBeforeSteps);
+  }
+  for (const sim::TimelineTask& task : steps.tasks) {
+    pair_up(task, steps.names[static_cast<std::size_t>(task.name)], task.step);
   }
   for (const auto& [key, operation] : waiting) {
     leave(*operation);
@@ -109,10 +116,12 @@ Pairing pair_operations(std::span<const MeasuredOperation> measured,
   for (const OperationPair& pair : pairing.pairs) {
     by_stage[pair.stage].push_back(&pair);
   }
-  for (const std::string& name : modelled.names) {
-    if (const auto found = by_stage.find(name); found != by_stage.end()) {
-      pairing.stages.push_back(stage_error(found->second));
-      by_stage.erase(found);
+  for (const sim::Timeline* modelled : {&prompt, &steps}) {
+    for (const std::string& name : modelled->names) {
+      if (const auto found = by_stage.find(name); found != by_stage.end()) {
+        pairing.stages.push_back(stage_error(found->second));
+        by_stage.erase(found);
+      }
     }
   }
   pairing.measured_only = measured_only.list();

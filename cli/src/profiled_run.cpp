@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <variant>
+#include <optional>
 
 #include "cost_options.h"
+#include "kvsieve/kernels/stage_range.h"
+#include "kvsieve/profile/gpu_decode.h"
 #include "kvsieve/sim/decode_replay.h"
+#include "kvsieve/sim/prompt_timeline.h"
 #include "kvsieve/traces/error.h"
 
 namespace kvsieve::cli {
@@ -88,58 +91,117 @@ Arguments recorded_arguments(const profile::RecordedRun& run, const std::string&
   return table;
 }
 
-std::optional<sim::RetrievalResult> run_on_gpu(const traces::Trace& trace, const RunPlan& plan,
-                                               const sim::Progress& progress) {
+ProfiledResult run_on_gpu(const traces::Trace& trace, const RunPlan& plan,
+                          const sim::Progress& progress) {
   if (const auto* eviction = std::get_if<EvictionRun>(&plan)) {
-    static_cast<void>(
-        sim::replay_eviction(trace, {&eviction->plan, 1}, eviction->options, progress));
-    return std::nullopt;
+    constexpr double kReplayShare = 0.8;
+    const auto part = [&](double from, double to) {
+      return [&progress, from, to](double share) { progress(from + (to - from) * share); };
+    };
+    sim::EvictionResult result = sim::replay_eviction(trace, {&eviction->plan, 1},
+                                                      eviction->options, part(0.0, kReplayShare))
+                                     .front();
+    profile::run_gpu_decode(trace, result, part(kReplayShare, 1.0));
+    return result;
   }
   const auto& retrieval = std::get<RetrievalRun>(plan);
   return sim::replay_decode(trace, retrieval.options, *retrieval.decode, progress);
 }
 
-std::vector<std::int64_t> profiled_layers(const sim::RetrievalResult& result) {
-  std::vector<std::int64_t> layers;
-  for (const sim::LayerRetrieval& layer : result.layers) {
-    if (layer.touched) {
-      layers.push_back(layer.layer);
-    }
+ProfiledResult replay_on_cpu(const traces::Trace& trace, const RunPlan& plan,
+                             const sim::Progress& progress) {
+  if (const auto* eviction = std::get_if<EvictionRun>(&plan)) {
+    sim::EvictionOptions options = eviction->options;
+    options.backend = kernels::Backend::kCpu;
+    options.losses = sim::Losses::kMass;
+    options.bound = false;
+    return sim::replay_eviction(trace, {&eviction->plan, 1}, options, progress).front();
   }
+  return sim::replay_retrieval(trace, std::get<RetrievalRun>(plan).options, progress);
+}
+
+std::vector<std::int64_t> profiled_layers(const ProfiledResult& result) {
+  std::vector<std::int64_t> layers;
+  std::visit(
+      [&](const auto& replayed) {
+        for (const auto& layer : replayed.layers) {
+          if (layer.touched) {
+            layers.push_back(layer.layer);
+          }
+        }
+      },
+      result);
   return layers;
 }
 
-sim::Timeline modelled_steps(const Arguments& arguments, const traces::Trace& trace,
-                             const sim::RetrievalResult& result,
-                             const sim::HardwareProfile& hardware) {
+ModelledRun modelled_run(const Arguments& arguments, const traces::Trace& trace,
+                         const ProfiledResult& result, const sim::HardwareProfile& hardware) {
+  const traces::TraceHeader& header = trace.header();
   sim::CostRequest request;
   request.hardware = hardware;
-  request.model = sim::dimensions_of(trace.header().model);
-  request.point.method = run_cost_method(arguments, result);
-  request.point.context = std::max<std::int64_t>(trace.header().prompt_tokens, 1);
-  request.point.batch =
-      kernels::DecodeGraphShape{1, request.point.method.placement, request.point.method.schedule}
-          .micro_batches();
-  request.point.capacity.element_bytes =
-      static_cast<std::int64_t>(traces::size_of(trace.header().dtype));
-  request.loads = sim::captured_loads(result, trace.header());
+  request.model = sim::dimensions_of(header.model);
+  request.point.context = std::max<std::int64_t>(header.prompt_tokens, 1);
+  request.point.capacity.element_bytes = static_cast<std::int64_t>(traces::size_of(header.dtype));
+  std::visit(
+      [&](const auto& replayed) {
+        request.point.method = run_cost_method(arguments, replayed);
+        request.loads = sim::captured_loads(replayed, header);
+      },
+      result);
   request.steps = std::max<std::int64_t>(request.loads.steps(), 1);
-  return sim::cost_timeline(request);
+  const sim::CostMethod& method = request.point.method;
+  ModelledRun run;
+  if (const auto* eviction = std::get_if<sim::EvictionResult>(&result)) {
+    run.prompt = sim::prompt_timeline(hardware, header, *eviction);
+  } else {
+    request.point.batch =
+        kernels::DecodeGraphShape{1, method.placement, method.schedule}.micro_batches();
+    run.prompt = sim::prompt_timeline(hardware, header, std::get<sim::RetrievalResult>(result),
+                                      method.index.codewords, request.point.batch);
+  }
+  run.steps = sim::cost_timeline(request);
+  return run;
 }
 
-profile::AttentionRowShape row_shape(const traces::Trace& trace,
-                                     const sim::RetrievalOptions& options, const std::string& gpu,
-                                     const std::string& version) {
+profile::AttentionRowShape row_shape(const traces::Trace& trace, const ProfiledResult& result,
+                                     const std::string& gpu, const std::string& version) {
   const traces::ModelShape& model = trace.header().model;
-  return {gpu,
-          version,
-          model.q_heads,
-          model.kv_heads,
-          model.head_dim,
-          kv_dtype_of(trace.header().dtype),
-          trace.header().prompt_tokens,
-          options.sinks,
-          options.window};
+  profile::AttentionRowShape shape{gpu,
+                                   version,
+                                   model.q_heads,
+                                   model.kv_heads,
+                                   model.head_dim,
+                                   kv_dtype_of(trace.header().dtype),
+                                   {},
+                                   {}};
+  const std::int64_t prompt = trace.header().prompt_tokens;
+  if (const auto* retrieval = std::get_if<sim::RetrievalResult>(&result)) {
+    shape.stage = kernels::name_of(kernels::StepStage::kResidentAttention);
+    shape.tokens = [prompt, sinks = retrieval->options.sinks, window = retrieval->options.window](
+                       std::int32_t step, std::int32_t /*layer*/) {
+      const std::int64_t seen = prompt + step + 1;
+      const std::int64_t windowed = std::min(window, seen);
+      return std::optional(windowed + std::min(sinks, seen - windowed));
+    };
+    return shape;
+  }
+  shape.stage = kernels::kAttentionStage;
+  shape.tokens = [&eviction = std::get<sim::EvictionResult>(result), &model](
+                     std::int32_t step, std::int32_t number) -> std::optional<std::int64_t> {
+    const auto layer =
+        std::find_if(eviction.layers.begin(), eviction.layers.end(),
+                     [&](const sim::LayerEviction& one) { return one.layer == number; });
+    // A row's cache is one of KV heads, all of one length.
+    if (layer == eviction.layers.end() ||
+        static_cast<std::int64_t>(layer->heads.size()) != model.kv_heads ||
+        std::any_of(layer->heads.begin(), layer->heads.end(), [&](const sim::HeadEviction& head) {
+          return head.budget != layer->heads.front().budget;
+        })) {
+      return std::nullopt;
+    }
+    return layer->heads.front().budget + step + 1;
+  };
+  return shape;
 }
 
 }  // namespace kvsieve::cli

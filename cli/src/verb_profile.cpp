@@ -46,10 +46,10 @@ struct ProfileOptions {
   bool quiet = false;
 };
 
-/// What was recorded, and of a retrieval method what it retrieved, for the model.
+/// What was recorded, and of a run what it kept or retrieved, for the model.
 struct Profiled {
   profile::ActivityRecording recording;
-  std::optional<sim::RetrievalResult> result;
+  std::optional<ProfiledResult> result;
 };
 
 void check_paths(const ProfileOptions& options) {
@@ -62,20 +62,9 @@ void check_paths(const ProfileOptions& options) {
   check_outputs({options.output, options.record, options.rows}, options.force, inputs);
 }
 
-/// Whether the run is set beside the model, or its attention becomes rows: both need the trace and
-/// decode steps.
+/// Whether the run is set beside the model, or its attention becomes rows: both need the trace.
 bool needs_result(const ProfileOptions& options) {
   return options.pair || !options.rows.empty();
-}
-
-void require_decode_steps(const RunPlan& plan, const ProfileOptions& options) {
-  if (needs_result(options) && std::holds_alternative<EvictionRun>(plan)) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("--{} does not apply to an eviction method, whose run has no decode "
-                            "step",
-                            options.pair ? "pair" : "rows"),
-                "a2ats and vq-plain have decode steps");
-  }
 }
 
 void require_gpu() {
@@ -131,15 +120,15 @@ void deliver(const ProfileOptions& options, const Profiled& profiled, const Argu
   if (options.pair) {
     const sim::HardwareProfile on = sim::load_hardware(options.hardware);
     hardware = on.id;
-    pairing = profile::pair_operations(timeline.operations,
-                                       modelled_steps(*method, *trace, *profiled.result, on));
+    const ModelledRun modelled = modelled_run(*method, *trace, *profiled.result, on);
+    pairing = profile::pair_operations(timeline.operations, modelled.prompt, modelled.steps);
   }
   if (!options.rows.empty()) {
     traces::write_file(
         options.rows,
-        profile::attention_rows(timeline, row_shape(*trace, profiled.result->options,
-                                                    sim::load_hardware(options.hardware).id,
-                                                    recording.run.tool_version)),
+        profile::attention_rows(
+            timeline, row_shape(*trace, *profiled.result, sim::load_hardware(options.hardware).id,
+                                recording.run.tool_version)),
         options.force);
   }
   constexpr auto kReplace = nlohmann::ordered_json::error_handler_t::replace;
@@ -178,13 +167,10 @@ int show_recording(const ProfileOptions& options) {
   require_same_trace(profiled.recording.run, *trace, options);
   const Arguments method = recorded_arguments(profiled.recording.run, options.from);
   const RunPlan plan = make_plan(method, trace->header().model, kernels::Backend::kCuda);
-  require_decode_steps(plan, options);
   static_cast<void>(sim::load_hardware(options.hardware));
   check_paths(options);
-  // Every backend retrieves the same tokens, so this machine's replay says what was moved.
   ProgressLine progress("replaying", options.quiet);
-  profiled.result = sim::replay_retrieval(*trace, std::get<RetrievalRun>(plan).options,
-                                          [&](double share) { progress.update(share); });
+  profiled.result = replay_on_cpu(*trace, plan, [&](double share) { progress.update(share); });
   progress.finish();
   deliver(options, profiled, &method, trace);
   return 0;
@@ -202,7 +188,6 @@ int profile_run(const ProfileOptions& options, const Arguments& arguments,
   }
   const std::optional<traces::Trace> trace = traces::Trace::open(options.trace);
   const RunPlan plan = make_plan(arguments, trace->header().model, kernels::Backend::kCuda);
-  require_decode_steps(plan, options);
   static_cast<void>(sim::load_hardware(options.hardware));
   check_paths(options);
   Profiled profiled;
@@ -213,9 +198,7 @@ int profile_run(const ProfileOptions& options, const Arguments& arguments,
   run.words = method_words(words);
   run.trace_name = trace->path().filename().string();
   run.trace_hash = trace->hash();
-  if (profiled.result) {
-    run.layers = profiled_layers(*profiled.result);
-  }
+  run.layers = profiled_layers(*profiled.result);
   deliver(options, profiled, &arguments, trace);
   return 0;
 }

@@ -146,7 +146,13 @@ class DeviceRetrievalEngine : public RetrievalEngine {
       args.table = m_inputs[l].table();
       args.store.codes = cache.codes.data();
       args.store.stride = shape.tokens;
-      key_encoding(args, stream);
+      {
+        const OperationRange range(
+            stage_range_text({std::string(kKeyEncodingStage), -1, static_cast<std::int32_t>(l),
+                              static_cast<std::int32_t>(m_sequences.size()) - 1})
+                .c_str());
+        key_encoding(args, stream);
+      }
       if (m_options.placement == Placement::kFetchHotBuffer) {
         cache.hot_state = DeviceBuffer<std::byte>(hot_buffer_state_bytes(hot_args(cache)));
         reset_hot_buffers(hot_args(cache), stream);
@@ -234,8 +240,8 @@ class DeviceRetrievalEngine : public RetrievalEngine {
 
   /// A profiler's name of a task in the running step.
   [[nodiscard]] std::string range_text(const StepTask& task) const {
-    return stage_range_text(
-        {task.stage, static_cast<std::int32_t>(m_step), task.layer, task.micro_batch});
+    return stage_range_text({std::string(name_of(task.stage)), static_cast<std::int32_t>(m_step),
+                             task.layer, task.micro_batch});
   }
 
   [[nodiscard]] bool on_host() const { return m_options.placement == Placement::kCpuAttention; }

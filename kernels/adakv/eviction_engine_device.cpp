@@ -9,6 +9,8 @@
 #include "adakv/token_selection_device.h"
 #include "adakv/window_scores_device.h"
 #include "attention/value_norms_device.h"
+#include "exec/device/operation_range.h"
+#include "kvsieve/kernels/stage_range.h"
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 namespace {
@@ -70,6 +72,7 @@ class DeviceEvictionEngine : public EvictionEngine {
 
   void set_layer(const CapturedLayer& layer) override {
     m_layer = layer;
+    ++m_layer_number;
     HostTensor keys(layer.kv_heads(), layer.tokens(), layer.head_dim());
     for (std::int64_t h = 0; h < layer.kv_heads(); ++h) {
       load_rotated_rows(HeadSlice(layer.k, h), *layer.phases, keys.head(h));
@@ -127,8 +130,16 @@ class DeviceEvictionEngine : public EvictionEngine {
     args.kept = kept.data();
     const DeviceBuffer<std::byte> workspace(token_selection_workspace_bytes(args));
     args.workspace = workspace.data();
-    token_selection(args, m_stream);
-    return split(kept.download(m_stream), offsets.download(m_stream));
+    {
+      const OperationRange range(range_text(kSelectionStage).c_str());
+      token_selection(args, m_stream);
+    }
+    // Behind the last unit's tokens nothing was written.
+    const std::vector<std::int64_t> ends = offsets.download(m_stream);
+    std::vector<std::int32_t> tokens(static_cast<std::size_t>(ends.back()));
+    copy_to_host(tokens.data(), kept.data(), tokens.size() * sizeof(std::int32_t), m_stream);
+    m_stream.synchronize();
+    return split(tokens, ends);
   }
 
   void value_norms(MatrixView<float> norms) override {
@@ -201,6 +212,11 @@ class DeviceEvictionEngine : public EvictionEngine {
   }
 
  private:
+  /// A profiler's name of a stage of the layer.
+  [[nodiscard]] std::string range_text(std::string_view stage) const {
+    return stage_range_text({std::string(stage), -1, m_layer_number, 0});
+  }
+
   static std::size_t count(std::int64_t elements) { return static_cast<std::size_t>(elements); }
 
   /// Downloads a tensor; zeros if there is none.
@@ -364,7 +380,10 @@ class DeviceEvictionEngine : public EvictionEngine {
     args.scores = scores.data();
     const DeviceBuffer<std::byte> workspace(window_scores_workspace_bytes(args));
     args.workspace = workspace.data();
-    window_scores(args, m_stream);
+    {
+      const OperationRange range(range_text(kWindowScoresStage).c_str());
+      window_scores(args, m_stream);
+    }
     scatter(scores.download(m_stream), request.scores);
   }
 
@@ -382,13 +401,17 @@ class DeviceEvictionEngine : public EvictionEngine {
     args.first_not_finite = first_not_finite.data();
     const DeviceBuffer<std::byte> workspace(budget_allocation_workspace_bytes(args));
     args.workspace = workspace.data();
-    budget_allocation(args, m_stream);
+    {
+      const OperationRange range(range_text(kAllocationStage).c_str());
+      budget_allocation(args, m_stream);
+    }
     require_finite_scores(args, m_stream);
   }
 
   std::string_view m_name;
   Stream m_stream;
   CapturedLayer m_layer;
+  std::int32_t m_layer_number = -1;   // of the layers that were set
   DeviceBuffer<float> m_keys;         // [Hkv, T, d], rotated
   DeviceBuffer<float> m_values;       // [Hkv, T, d]
   DeviceBuffer<float> m_projections;  // [Hq, d, D]

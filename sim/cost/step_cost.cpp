@@ -8,11 +8,9 @@
 #include <utility>
 
 #include "cost/layer_tasks.h"
+#include "cost/prompt_stages.h"
 #include "cost/stage_times.h"
-#include "kvsieve/kernels/cache_compaction.h"
-#include "kvsieve/kernels/key_encoding.h"
 #include "kvsieve/kernels/retrieval_ledger.h"
-#include "kvsieve/kernels/window_scores.h"
 #include "kvsieve/traces/error.h"
 
 namespace kvsieve::sim {
@@ -48,10 +46,6 @@ constexpr std::array<StageInfo, kCostStages> kStages{{{"qkv", Lane::kGpu},
 constexpr std::int64_t kSimulatedPeriods = 3;
 /// Queries of the observation window that scores the prompt (SnapKV's default).
 constexpr std::int64_t kScoringWindow = 32;
-
-double bytes_of(const kernels::Work& work) {
-  return static_cast<double>(work.bytes_read + work.bytes_written);
-}
 
 std::size_t at(CostStage stage) {
   return static_cast<std::size_t>(stage);
@@ -616,29 +610,20 @@ double StepModel::prefill_us(const CostPoint& point, CostTerms* terms) const {
             .stage(CostStage::kLogits, false, terms)
             .us;
   const auto kv_heads = static_cast<double>(m_model.kv_heads);
+  const PromptHeads heads{batch * kv_heads, m_model.group(), m_model.head_dim,
+                          point.capacity.element_bytes};
   if (point.method.family == CostFamily::kEviction) {
     // The observation window's attention over all keys, and moving what stays.
-    const kernels::Work scores =
-        kernels::window_scores_work(m_model.group(), kScoringWindow, point.context,
-                                    std::max<std::int64_t>(point.context - kScoringWindow, 0),
-                                    m_model.head_dim, point.capacity.element_bytes);
     const double kept = stated_load(point.method, context, m_model.group()).kept_share * context;
-    const kernels::Work moved = kernels::compact_cache_work(
-        std::llround(batch * kv_heads * kept), std::llround(batch * kv_heads), m_model.head_dim,
-        point.capacity.element_bytes);
-    us += global_layers *
-          (m_gpu.kernel_us(batch * kv_heads * bytes_of(scores),
-                           batch * kv_heads * static_cast<double>(scores.flops), 3.0, true, terms) +
-           m_gpu.kernel_us(moved, 2.0, false, terms));
+    us += global_layers * (window_scores_us(m_gpu, heads, kScoringWindow, point.context, terms) +
+                           compaction_us(m_gpu, heads, batch * kv_heads * kept, terms));
   }
   if (point.method.family == CostFamily::kRetrieval) {
     if (point.method.index.codes) {
-      const kernels::Work coding =
-          kernels::key_encoding_work(std::llround(tokens), point.method.index.codewords,
-                                     m_model.head_dim, point.capacity.element_bytes);
-      us += global_layers * m_gpu.kernel_us(kv_heads * bytes_of(coding),
-                                            kv_heads * static_cast<double>(coding.flops), 1.0,
-                                            false, terms);
+      const PromptHeads coded{kv_heads, m_model.group(), m_model.head_dim,
+                              point.capacity.element_bytes};
+      us += global_layers *
+            key_encoding_us(m_gpu, coded, tokens, point.method.index.codewords, terms);
     }
     // Layers move to the host while the next ones compute.
     const double bytes =

@@ -1,6 +1,7 @@
 #include "profile/cupti_stub.h"
 
 #include <cstring>
+#include <map>
 #include <utility>
 
 #include "kvsieve/profile/cupti_library.h"
@@ -38,6 +39,7 @@ extern "C" {
 
 CuptiStub* kvsieve_cupti_stub() {
   static CuptiStub stub;
+  stub.hand_over = &hand_over;
   return &stub;
 }
 
@@ -61,13 +63,19 @@ int cuptiGetResultString(int result, const char** text) {
 }
 
 int cuptiGetCallbackName(int domain, std::uint32_t callback, const char** name) {
-  if (callback == 211) {
-    *name = domain == 2 ? "cudaLaunchKernel_v7000" : "cuLaunchKernel";
-  } else if (callback == 41) {
-    *name = "cudaMemcpyAsync_v3020";
-  } else {
+  if (callback == 211 && domain == 1) {
+    *name = "cuLaunchKernel";
+    return result_of("cuptiGetCallbackName");
+  }
+  static const std::map<std::uint32_t, const char*> names{
+      {41, "cudaMemcpyAsync_v3020"},        {51, "cudaMemsetAsync_v3020"},
+      {131, "cudaStreamSynchronize_v3020"}, {211, "cudaLaunchKernel_v7000"},
+      {284, "cudaLaunchHostFunc_v10000"},   {509, "cudaMemcpyBatchAsync_v13000"}};
+  const auto found = names.find(callback);
+  if (found == names.end()) {
     return 1;
   }
+  *name = found->second;
   return result_of("cuptiGetCallbackName");
 }
 
@@ -111,6 +119,9 @@ int cuptiActivityDisable(int kind) {
 }
 
 int cuptiActivityFlushAll(std::uint32_t /*flags*/) {
+  if (kvsieve_cupti_stub()->before_flush) {
+    kvsieve_cupti_stub()->before_flush();
+  }
   // As CUPTI does, from a thread of its own.
   std::thread([] {
     for (const std::vector<std::uint8_t>& buffer : kvsieve_cupti_stub()->buffers) {
@@ -153,8 +164,12 @@ int cuptiActivityGetNumDroppedRecords(void* /*context*/, std::uint32_t /*stream*
 }
 
 /// What NVTX calls in the library that NVTX_INJECTION64_PATH names.
-int InitializeInjectionNvtx2(void* /*get_export_table*/) {
-  ++kvsieve_cupti_stub()->nvtx_initialised;
+int InitializeInjectionNvtx2(void* get_export_table) {
+  CuptiStub& stub = *kvsieve_cupti_stub();
+  ++stub.nvtx_initialised;
+  if (stub.on_nvtx) {
+    stub.on_nvtx(get_export_table);
+  }
   return 1;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <set>
 #include <string>
 #include <thread>
@@ -17,6 +18,13 @@ struct CuptiStub {
   int failure = 999;
   std::vector<std::vector<std::uint8_t>> buffers;  ///< handed over by cuptiActivityFlushAll
   std::size_t dropped = 0;                         ///< reported with the first of them
+
+  // Of a program that makes records as it runs; may be empty.
+  std::function<void()> before_flush;                         ///< begin of cuptiActivityFlushAll
+  std::function<void(const void* get_export_table)> on_nvtx;  ///< NVTX found the stub
+
+  /// Hands a buffer over at once, on the calling thread.
+  void (*hand_over)(const std::vector<std::uint8_t>& bytes) = nullptr;
 
   std::set<int> enabled;  ///< kinds
   int subscribers = 0;

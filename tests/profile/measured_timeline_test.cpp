@@ -60,6 +60,21 @@ TEST(MeasuredTimeline, AStageTakesWhatItsRangeEnqueued) {
   EXPECT_TRUE(timeline.notes.empty());
 }
 
+TEST(MeasuredTimeline, RangesThatBeginAndEndTogetherAreNestedAsTheyWereClosed) {
+  RecordBuilder builder(130001);
+  builder.range_begin(kMain, 1000, 1, "score/step:0/layer:0/micro-batch:0")
+      .range_begin(kMain, 1000, 2, "score_table")
+      .call(kMain, 1000, 1400, 1)
+      .range_end(kMain, 1400, 2)
+      .range_end(kMain, 1400, 1)
+      .call(kMain, 1400, 1500, 2, 41);
+  builder.kernel("score_table_kernel", 7, 5000, 9000, 1).copy(2, 7, 9000, 9100, 2, 64);
+  const MeasuredTimeline timeline = timeline_of(builder);
+  ASSERT_EQ(timeline.operations.size(), 2U);
+  EXPECT_EQ(timeline.operations[0].name, "score");
+  EXPECT_EQ(timeline.operations[1].name, "copy");
+}
+
 TEST(MeasuredTimeline, AKernelThatFetchesIsOnTheStagesLane) {
   RecordBuilder builder(130001);
   builder.range(kMain, 1000, 1500, "fetch/step:0/layer:0/micro-batch:0").call(kMain, 1100, 1200, 1);

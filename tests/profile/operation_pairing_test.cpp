@@ -55,7 +55,7 @@ TEST(OperationPairing, PairsByNameStepLayerAndMicroBatch) {
   MeasuredOperation other_batch = measured("b", 0, 0, 2.0);
   other_batch.micro_batch = 1;
   operations.push_back(other_batch);
-  const Pairing pairing = pair_operations(operations, modelled());
+  const Pairing pairing = pair_operations(operations, {}, modelled());
   ASSERT_EQ(pairing.pairs.size(), 4U);
   EXPECT_EQ(pairing.pairs[0].stage, "a");
   EXPECT_EQ(pairing.pairs[0].layer, 0);
@@ -79,11 +79,44 @@ TEST(OperationPairing, PairsByNameStepLayerAndMicroBatch) {
   EXPECT_NEAR(pairing.stages[1].figures.bias, -0.25 / 3.0, 1e-12);
 }
 
+TEST(OperationPairing, WhatComesBeforeTheFirstStepPairsByLayer) {
+  sim::Timeline prompt;
+  prompt.names = {"selection"};
+  for (const std::int32_t layer : {0, 1}) {
+    sim::TimelineTask task;
+    task.us = 6.0;
+    task.layer = layer;
+    prompt.tasks.push_back(task);
+  }
+  const auto before = [](const std::string& name, std::int32_t layer, double busy_us) {
+    MeasuredOperation operation = measured(name, -1, layer, busy_us);
+    operation.micro_batch = 0;
+    return operation;
+  };
+  // An adaptive method selects once more for its uniform twin.
+  const std::vector<MeasuredOperation> operations{
+      before("selection", 0, 4.0), before("selection", 0, 9.0), measured("b", 0, 0, 8.0),
+      measured("selection", -1, -1, 1.0)};
+  const Pairing pairing = pair_operations(operations, prompt, modelled());
+  ASSERT_EQ(pairing.pairs.size(), 2U);
+  EXPECT_EQ(pairing.pairs[0].stage, "selection");
+  EXPECT_EQ(pairing.pairs[0].step, -1);
+  EXPECT_DOUBLE_EQ(pairing.pairs[0].measured_us, 4.0);
+  ASSERT_EQ(pairing.stages.size(), 2U);
+  EXPECT_EQ(pairing.stages[0].stage, "selection");
+  ASSERT_EQ(pairing.measured_only.size(), 1U);
+  EXPECT_EQ(pairing.measured_only[0].operations, 2);
+  EXPECT_DOUBLE_EQ(pairing.measured_only[0].us, 10.0);
+  ASSERT_EQ(pairing.modelled_only.size(), 4U);
+  EXPECT_EQ(pairing.modelled_only[2].name, "selection");
+  EXPECT_DOUBLE_EQ(pairing.modelled_only[2].us, 6.0);
+}
+
 TEST(OperationPairing, NothingIsLost) {
   const std::vector<MeasuredOperation> operations{
       measured("a", 0, 0, 4.0), measured("b", 7, 0, 3.0), measured("prefill", -1, -1, 50.0),
       measured("a", 1, 0, 0.0), measured("a", 0, 0, 9.0)};
-  const Pairing pairing = pair_operations(operations, modelled());
+  const Pairing pairing = pair_operations(operations, {}, modelled());
   std::int64_t measured_sum = static_cast<std::int64_t>(pairing.pairs.size());
   for (const UnpairedOperations& unpaired : pairing.measured_only) {
     measured_sum += unpaired.operations;
@@ -104,10 +137,10 @@ TEST(OperationPairing, NothingIsLost) {
 }
 
 TEST(OperationPairing, NothingPairsWithNothing) {
-  const Pairing none = pair_operations({}, sim::Timeline{});
+  const Pairing none = pair_operations({}, {}, {});
   EXPECT_TRUE(none.pairs.empty());
   EXPECT_TRUE(none.stages.empty());
-  EXPECT_EQ(pair_operations({}, modelled()).modelled_only.size(), 3U);
+  EXPECT_EQ(pair_operations({}, {}, modelled()).modelled_only.size(), 3U);
 }
 
 TEST(ProfileReport, SumsOperationsAndHoldsThePairs) {
@@ -128,7 +161,7 @@ TEST(ProfileReport, SumsOperationsAndHoldsThePairs) {
   ActivityRecording recording;
   recording.cupti_version = 28;
   const nlohmann::ordered_json json = profile_document(
-      recording, timeline, pair_operations(timeline.operations, modelled()), "h100-sxm");
+      recording, timeline, pair_operations(timeline.operations, {}, modelled()), "h100-sxm");
   EXPECT_EQ(json["schema"], "kvsieve.profile/1");
   EXPECT_EQ(json["origin"], "measured");
   EXPECT_EQ(json["pairing"]["hardware"], "h100-sxm");
@@ -142,9 +175,13 @@ TEST(AttentionRows, CalibrateReadsThem) {
   for (std::int32_t step = 0; step < 3; ++step) {
     timeline.operations.push_back(measured("resident-attention", step, 4, 3.0 + step));
     timeline.operations.push_back(measured("resident-attention", step, 9, 7.0));
+    timeline.operations.push_back(measured("resident-attention", step, 11, 8.0));
     timeline.operations.push_back(measured("fetched-attention", step, 4, 11.0));
   }
-  AttentionRowShape shape{"h100-sxm", "0.1.0", 32, 8, 128, "bfloat16", 2000, 8, 64};
+  AttentionRowShape shape{"h100-sxm", "0.1.0", 32, 8, 128, "bfloat16", "resident-attention", {}};
+  shape.tokens = [](std::int32_t /*step*/, std::int32_t layer) {
+    return layer == 11 ? std::nullopt : std::optional<std::int64_t>(72);
+  };
   const kvsieve::tests::TemporaryFolder folder;
   traces::write_file(folder / "rows.csv", attention_rows(timeline, shape), false);
   sim::MeasuredFile file = sim::read_measured(folder / "rows.csv");
@@ -159,8 +196,10 @@ TEST(AttentionRows, CalibrateReadsThem) {
   EXPECT_EQ(file.rows[0].context, 72);
   EXPECT_DOUBLE_EQ(file.rows[0].latency_us, 4.0);
   EXPECT_DOUBLE_EQ(file.rows[1].latency_us, 7.0);
-  // A prompt that ends within the window.
-  shape.prompt_tokens = 30;
+  // A cache that grows: a row a step.
+  shape.tokens = [](std::int32_t step, std::int32_t layer) {
+    return layer == 11 ? std::nullopt : std::optional<std::int64_t>(31 + step);
+  };
   traces::write_file(folder / "rows.csv", attention_rows(timeline, shape), true);
   file = sim::read_measured(folder / "rows.csv");
   ASSERT_EQ(file.rows.size(), 6U);

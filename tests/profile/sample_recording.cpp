@@ -16,6 +16,7 @@ constexpr std::uint32_t kMain = 1;
 constexpr std::uint32_t kHelper = 2;  ///< of the first micro-batch; the next one's is 3
 constexpr std::int64_t kCallNs = 400;
 constexpr std::int64_t kGapNs = 250;
+constexpr std::int64_t kPromptNs = 3000;
 constexpr std::int64_t kCopyBytes = 4096;
 constexpr std::int64_t kCopyPieces = 3;
 
@@ -26,11 +27,13 @@ class Sampler {
 
   ActivityRecording record() {
     m_builder.device("NVIDIA Sample GPU");
-    m_builder.range(kMain, m_now_ns, m_now_ns + 5000, "key_encoding");
-    m_builder.call(kMain, m_now_ns + 100, m_now_ns + 500, ++m_correlation);
-    m_builder.kernel("_ZN7kvsieve19key_encoding_kernelEv", 1, m_now_ns + 1000, m_now_ns + 4000,
-                     m_correlation);
-    m_now_ns += 10000;
+    before_steps("codeword_table");
+    for (std::int32_t batch = 0; batch < m_run.shape.micro_batches(); ++batch) {
+      for (std::int32_t layer = 0; layer < m_run.shape.layers; ++layer) {
+        before_steps(
+            kernels::stage_range_text({std::string(kernels::kKeyEncodingStage), -1, layer, batch}));
+      }
+    }
     for (std::int32_t step = 0; step < m_run.steps; ++step) {
       run_step(step);
     }
@@ -38,6 +41,15 @@ class Sampler {
   }
 
  private:
+  /// A range with one kernel, one after the other.
+  void before_steps(const std::string& range) {
+    m_builder.range(kMain, m_now_ns, m_now_ns + 5000, range);
+    m_builder.call(kMain, m_now_ns + 100, m_now_ns + 500, ++m_correlation);
+    m_builder.kernel("_ZN7kvsieve14prompt_kernelEv", 1, m_now_ns + 1000,
+                     m_now_ns + 1000 + kPromptNs, m_correlation);
+    m_now_ns += 10000;
+  }
+
   void run_step(std::int32_t step) {
     const std::vector<kernels::StepTask> graph = kernels::decode_step_graph(m_run.shape);
     std::vector<std::int64_t> ends;
@@ -62,8 +74,8 @@ class Sampler {
   /// Returns when the task ends.
   std::int64_t enqueue(std::int32_t step, const kernels::StepTask& task, StepLane lane,
                        std::int64_t begin) {
-    const std::string name =
-        kernels::stage_range_text({task.stage, step, task.layer, task.micro_batch});
+    const std::string name = kernels::stage_range_text(
+        {std::string(kernels::name_of(task.stage)), step, task.layer, task.micro_batch});
     const std::int64_t ns = sample_ns(task.stage);
     const std::uint32_t stream =
         10 + static_cast<std::uint32_t>(task.micro_batch) * 4 + static_cast<std::uint32_t>(lane);

@@ -2,6 +2,8 @@
 // Measured decode attention as rows that `kvsieve calibrate` and `validate` read.
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 
 #include "kvsieve/profile/measured_timeline.h"
@@ -15,15 +17,16 @@ struct AttentionRowShape {
   std::int64_t q_heads = 0;
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
-  std::string kv_dtype;            ///< bfloat16, float16 or float32
-  std::int64_t prompt_tokens = 0;  ///< of the trace
-  std::int64_t sinks = 0;
-  std::int64_t window = 0;
+  std::string kv_dtype;  ///< bfloat16, float16 or float32
+  std::string stage;     ///< whose operations are the rows
+  /// Tokens that every head attends to in this stage of a step, from 0, and a layer of the model;
+  /// nothing where heads differ.
+  std::function<std::optional<std::int64_t>(std::int32_t step, std::int32_t layer)> tokens;
 };
 
-/// Rows in the schema of docs/measured-data.md with their header: attention over sinks and window,
-/// which all heads have as many of, a layer and number of tokens a row, with the median over the
-/// steps. Attention over fetched tokens is left out, as heads fetch different numbers of them.
+/// Rows in the schema of docs/measured-data.md with their header: a layer and number of tokens a
+/// row, with the median over the steps that have as many. What has no one number of tokens is left
+/// out.
 [[nodiscard]] std::string attention_rows(const MeasuredTimeline& timeline,
                                          const AttentionRowShape& shape);
 

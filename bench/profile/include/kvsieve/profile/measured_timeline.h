@@ -33,13 +33,14 @@ struct MeasuredActivity {
   std::size_t operation = 0;  ///< index into the timeline's operations
 };
 
-/// What an outermost NVTX range enqueued: a stage of a decode step, on the lane that the decode
-/// step gives it, or else what the range put on one lane. Without a range, one activity.
+/// What an outermost NVTX range enqueued: a stage of a decode step or of what comes before the
+/// first one, on the lane that it has there, or else what the range put on one lane. Without a
+/// range, one activity.
 struct MeasuredOperation {
   std::string name;  ///< of the stage, or of the range, or of the activity
   sim::Lane lane = sim::Lane::kGpu;
   std::int32_t step = -1;   ///< of a decode step's stage, else -1
-  std::int32_t layer = -1;  ///< the model's
+  std::int32_t layer = -1;  ///< of a stage, the model's, else -1
   std::int32_t micro_batch = -1;
   double begin_us = 0.0;
   double end_us = 0.0;

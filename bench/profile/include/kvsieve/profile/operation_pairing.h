@@ -1,5 +1,6 @@
 #pragma once
-// Measured operations beside the modelled ones of the same decode step, layer and stage.
+// Measured operations beside the modelled ones of the same decode step, layer and stage, and of
+// what comes before the first step.
 
 #include <cstdint>
 #include <span>
@@ -16,7 +17,7 @@ namespace kvsieve::profile {
 struct OperationPair {
   std::string stage;
   sim::Lane lane = sim::Lane::kGpu;
-  std::int32_t step = 0;
+  std::int32_t step = 0;  ///< -1 before the first one
   std::int32_t layer = 0;
   std::int32_t micro_batch = 0;
   double measured_us = 0.0;         ///< time in which one of its activities ran
@@ -56,9 +57,11 @@ struct Pairing {
   std::vector<UnpairedOperations> modelled_only;  ///< longest sum first
 };
 
-/// Pairs operations of decode steps with the model's tasks of the same name, step, layer and
-/// micro-batch. A task or operation without a time pairs with nothing.
+/// Pairs operations of stages with the model's tasks of the same name, step, layer and micro-batch.
+/// A task or operation without a time pairs with nothing; of several operations that would pair
+/// with one task the first does.
+/// @param prompt what is modelled before the first step, whatever step its tasks have
 [[nodiscard]] Pairing pair_operations(std::span<const MeasuredOperation> measured,
-                                      const sim::Timeline& modelled);
+                                      const sim::Timeline& prompt, const sim::Timeline& steps);
 
 }  // namespace kvsieve::profile
