@@ -184,6 +184,29 @@ class EvictionTest(RehearsalTest):
                                        .read_text())), LAYERS * STEPS)
 
 
+class LinkTest(RehearsalTest):
+    def test_the_made_up_link_is_found_again(self):
+        output, rows = self.folder / "mine.json", self.folder / "link.csv"
+        outcome = self.succeed("profile", "--link", "--hardware", "h100-sxm", "--output", output,
+                               "--rows", rows, "--format", "json", "--quiet", timeout=600)
+        paths = {(one["path"], one["direction"]): one for one in outcome.json["paths"]}
+        self.assertEqual(set(paths), {("dma", "to-gpu"), ("dma", "to-host"),
+                                      ("batched-dma", "to-gpu"), ("batched-dma", "to-host"),
+                                      ("zero-copy", "to-gpu")})
+        for path in ("batched-dma", "dma"):
+            for direction in ("to-gpu", "to-host"):
+                # Small copies take as long as their calls.
+                last = paths[path, direction]["segments"][-1]
+                self.assertAlmostEqual(last["piece_us"], PIECE, delta=0.01)
+                self.assertAlmostEqual(last["gbps"], LINK / 1e3, delta=0.01)
+        # Rows are written to the GPU's memory, too, which takes its time.
+        self.assertAlmostEqual(paths["zero-copy", "to-gpu"]["segments"][-1]["gbps"], LINK / 1e3,
+                               delta=1)
+        link = json.loads(output.read_text())["link"]
+        self.assertTrue(link["to_host"]["paths"]["batched-dma"][-1]["gbps"]["verified"])
+        self.assertEqual(len(parse_csv(rows.read_text())), 4 * 17 + 9 + 2)
+
+
 class CasesTest(RehearsalTest):
     def test_cases_are_recorded_under_their_names(self):
         document = self.profile("--case", "^merge_partial", "--repetitions", "3")

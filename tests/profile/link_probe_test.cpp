@@ -37,10 +37,11 @@ TEST(LinkProbe, TakesEveryPathInEverySize) {
   const std::map<std::int64_t, std::int64_t> all{{256, 64}, {1024, 64}, {4096, 16}, {16384, 4}};
   std::map<std::int64_t, std::int64_t> rows = all;
   rows.erase(16384);
-  EXPECT_EQ(pieces.size(), 4U);
+  EXPECT_EQ(pieces.size(), 5U);
   EXPECT_EQ((pieces[{TransferPath::kDma, Direction::kToGpu}]), all);
   EXPECT_EQ((pieces[{TransferPath::kDma, Direction::kToHost}]), all);
   EXPECT_EQ((pieces[{TransferPath::kBatchedDma, Direction::kToGpu}]), all);
+  EXPECT_EQ((pieces[{TransferPath::kBatchedDma, Direction::kToHost}]), all);
   EXPECT_EQ((pieces[{TransferPath::kZeroCopy, Direction::kToGpu}]), rows);
   EXPECT_GT(measured.latency_us, 0.0);
   EXPECT_GT(measured.both_gbps, 0.0);
@@ -62,9 +63,10 @@ TEST(LinkProbe, MovesWhatItSays) {
   // Both ways: 8 copies of half of 64 KiB, twice.
   constexpr std::int64_t kBothWays = 16;
   constexpr std::int64_t kHalf = 32768;
-  EXPECT_EQ(traffic(BusPath::kCopyToHost).pieces - up.pieces, kTimes * kPieces + kBothWays + 3);
+  // Copies and batches.
+  EXPECT_EQ(traffic(BusPath::kCopyToHost).pieces - up.pieces, 2 * kTimes * kPieces + kBothWays + 3);
   EXPECT_EQ(traffic(BusPath::kCopyToHost).bytes - up.bytes,
-            kTimes * kBytes + kBothWays * kHalf + 3 * 64);
+            2 * kTimes * kBytes + kBothWays * kHalf + 3 * 64);
   // Copies and batches; and for kernels a list and its length, in three sizes.
   EXPECT_EQ(traffic(BusPath::kCopyToDevice).pieces - down.pieces,
             2 * kTimes * kPieces + kBothWays + 3 * 2);

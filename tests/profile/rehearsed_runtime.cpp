@@ -3,6 +3,9 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstddef>
+#include <iterator>
+#include <map>
 #include <thread>
 
 #include "exec/ptx/standin_device.h"
@@ -33,6 +36,16 @@ std::uint8_t activity_kind_of(cudaMemcpyKind kind) {
     default:
       return kDeviceToDevice;
   }
+}
+
+/// Ends of the pinned allocations, by their begin.
+std::map<const void*, const void*>& pinned_ends() {
+  static std::map<const void*, const void*> ends;
+  return ends;
+}
+bool is_pinned(const void* memory) {
+  const auto after = pinned_ends().upper_bound(memory);
+  return after != pinned_ends().begin() && memory < std::prev(after)->second;
 }
 
 ptx::Counters counted(const std::string& kernel) {
@@ -95,6 +108,8 @@ cudaError_t __real_cudaMemcpyBatchAsync(void* const* targets, const void* const*
                                         cudaMemcpyAttributes* attributes,
                                         std::size_t* attribute_begins, std::size_t attribute_count,
                                         cudaStream_t stream);
+cudaError_t __real_cudaHostAlloc(void** memory, std::size_t bytes, unsigned flags);
+cudaError_t __real_cudaFreeHost(void* memory);
 cudaError_t __real_cudaMemsetAsync(void* target, int value, std::size_t bytes, cudaStream_t stream);
 cudaError_t __real_cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data);
 cudaError_t __real_cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
@@ -113,6 +128,8 @@ cudaError_t __wrap_cudaMemcpyBatchAsync(void* const* targets, const void* const*
                                         cudaMemcpyAttributes* attributes,
                                         std::size_t* attribute_begins, std::size_t attribute_count,
                                         cudaStream_t stream);
+cudaError_t __wrap_cudaHostAlloc(void** memory, std::size_t bytes, unsigned flags);
+cudaError_t __wrap_cudaFreeHost(void* memory);
 cudaError_t __wrap_cudaMemsetAsync(void* target, int value, std::size_t bytes, cudaStream_t stream);
 cudaError_t __wrap_cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data);
 cudaError_t __wrap_cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
@@ -153,9 +170,21 @@ cudaError_t __wrap_cudaMemcpyBatchAsync(void* const* targets, const void* const*
   for (std::size_t piece = 0; piece < count; ++piece) {
     bytes += static_cast<std::int64_t>(sizes[piece]);
   }
-  gpu().copy(kHostToDevice, bytes, static_cast<std::int64_t>(count), stream, kMemcpyBatchAsync);
+  gpu().copy(is_pinned(targets[0]) ? kDeviceToHost : kHostToDevice, bytes,
+             static_cast<std::int64_t>(count), stream, kMemcpyBatchAsync);
   return __real_cudaMemcpyBatchAsync(targets, sources, sizes, count, attributes, attribute_begins,
                                      attribute_count, stream);
+}
+
+cudaError_t __wrap_cudaHostAlloc(void** memory, std::size_t bytes, unsigned flags) {
+  const cudaError_t status = __real_cudaHostAlloc(memory, bytes, flags);
+  pinned_ends()[*memory] = static_cast<const std::byte*>(*memory) + bytes;
+  return status;
+}
+
+cudaError_t __wrap_cudaFreeHost(void* memory) {
+  pinned_ends().erase(memory);
+  return __real_cudaFreeHost(memory);
 }
 
 cudaError_t __wrap_cudaMemsetAsync(void* target, int value, std::size_t bytes,

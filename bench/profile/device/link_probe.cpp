@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "a2ats/kv_gather_device.h"
+#include "exec/device/pieces_to_host.h"
 
 namespace kvsieve::profile::KVSIEVE_BACKEND_NS {
 namespace {
@@ -49,7 +50,8 @@ class LinkProbe {
     for (const std::int64_t bytes : m_plan.piece_bytes) {
       tasks.emplace_back([=, this] { copies(Direction::kToGpu, bytes); });
       tasks.emplace_back([=, this] { copies(Direction::kToHost, bytes); });
-      tasks.emplace_back([=, this] { batch(bytes); });
+      tasks.emplace_back([=, this] { batch(Direction::kToGpu, bytes); });
+      tasks.emplace_back([=, this] { batch(Direction::kToHost, bytes); });
       if (bytes <= m_plan.largest_row_bytes) {
         tasks.emplace_back([=, this] { rows(bytes); });
       }
@@ -114,13 +116,21 @@ class LinkProbe {
     });
   }
 
-  void batch(std::int64_t bytes) {
+  void batch(Direction direction, std::int64_t bytes) {
+    const bool to_gpu = direction == Direction::kToGpu;
     std::vector<device::CopyPiece> pieces;
     for (std::int64_t piece = 0; piece < pieces_of(bytes); ++piece) {
-      pieces.push_back({device_piece(bytes, piece), host_piece(bytes, piece), as_size(bytes)});
+      std::byte* const there = device_piece(bytes, piece);
+      std::byte* const here = host_piece(bytes, piece);
+      pieces.push_back({to_gpu ? there : here, to_gpu ? here : there, as_size(bytes)});
     }
-    time(TransferPath::kBatchedDma, Direction::kToGpu, bytes,
-         [&] { device::copy_pieces_to_device(pieces, m_stream); });
+    time(TransferPath::kBatchedDma, direction, bytes, [&] {
+      if (to_gpu) {
+        device::copy_pieces_to_device(pieces, m_stream);
+      } else {
+        device::copy_pieces_to_host(pieces, m_stream);
+      }
+    });
   }
 
   /// Pieces as the rows of one head: a kernel reads every other row.

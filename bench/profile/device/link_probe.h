@@ -23,8 +23,8 @@ struct LinkPlan {
 /// Powers of two from 256 bytes to 16 MiB.
 [[nodiscard]] LinkPlan link_plan();
 
-/// Measures, both ways: a copy a piece; to the GPU also one batch of copies, and a kernel that
-/// reads pieces as rows; a small copy that the host waits for; and large copies both ways at once.
+/// Measures, both ways, a copy a piece and one batch of copies; to the GPU also a kernel that reads
+/// pieces as rows; a small copy that the host waits for; and large copies both ways at once.
 /// Pieces lie apart in pinned memory. Transfers take 0 us on simt, which has no clock. `progress`
 /// gets the share that is finished; what it throws ends it. Throws Error(kMissingCapability) if
 /// there is no GPU or not enough memory.

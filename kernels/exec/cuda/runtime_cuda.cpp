@@ -8,6 +8,7 @@
 
 #include "exec/cuda/check.h"
 #include "exec/device/bus_counter.h"
+#include "exec/device/pieces_to_host.h"
 #include "exec/device/runtime.h"
 #include "kvsieve/traces/error.h"
 
@@ -164,6 +165,20 @@ bool enqueue_batch([[maybe_unused]] std::span<const CopyPiece> pieces,
   return false;
 }
 
+void copy_pieces(std::span<const CopyPiece> pieces, cudaMemcpyKind kind, BusCounter& counter,
+                 Stream& stream) {
+  if (!enqueue_batch(pieces, as_stream(stream.handle()))) {
+    for (const CopyPiece& piece : pieces) {
+      check(cudaMemcpyAsync(piece.target, piece.source, piece.bytes, kind,
+                            as_stream(stream.handle())),
+            "cudaMemcpyAsync");
+    }
+  }
+  for (const CopyPiece& piece : pieces) {
+    counter.add(piece.bytes);
+  }
+}
+
 }  // namespace
 
 void check(cudaError_t status, const char* call) {
@@ -283,16 +298,10 @@ void fill_device(void* target, unsigned char value, std::size_t bytes, Stream& s
 }
 
 void copy_pieces_to_device(std::span<const CopyPiece> pieces, Stream& stream) {
-  if (!enqueue_batch(pieces, as_stream(stream.handle()))) {
-    for (const CopyPiece& piece : pieces) {
-      check(cudaMemcpyAsync(piece.target, piece.source, piece.bytes, cudaMemcpyHostToDevice,
-                            as_stream(stream.handle())),
-            "cudaMemcpyAsync");
-    }
-  }
-  for (const CopyPiece& piece : pieces) {
-    copies().to_device.add(piece.bytes);
-  }
+  copy_pieces(pieces, cudaMemcpyHostToDevice, copies().to_device, stream);
+}
+void copy_pieces_to_host(std::span<const CopyPiece> pieces, Stream& stream) {
+  copy_pieces(pieces, cudaMemcpyDeviceToHost, copies().to_host, stream);
 }
 
 void run_on_host(std::function<void()> work, Stream& stream) {

@@ -42,8 +42,10 @@ void copy(StandinDevice& device, void* target, const void* source, std::size_t b
   }
   const bool from_device = device.memory.check_read(source, bytes);
   const bool to_device = device.memory.mark_written(target, bytes);
-  const bool source_fits = kind == cudaMemcpyHostToDevice || from_device;
-  const bool target_fits = kind == cudaMemcpyDeviceToHost || to_device;
+  // Where the addresses tell the way, one of them is the device's.
+  const bool either = kind == cudaMemcpyDefault && (from_device || to_device);
+  const bool source_fits = kind == cudaMemcpyHostToDevice || from_device || either;
+  const bool target_fits = kind == cudaMemcpyDeviceToHost || to_device || either;
   if (!source_fits || !target_fits) {
     throw Error(ErrorKind::kInternal,
                 fmt::format("copy of {} bytes {} memory that is not the device's", bytes,
@@ -93,7 +95,7 @@ cudaError_t cudaMemcpyBatchAsync(void* const* targets, const void* const* source
                                  cudaStream_t /*stream*/) {
   return run_entry_point(cudaErrorInvalidValue, [&](StandinDevice& device) {
     for (const std::size_t place : piece_order(count, device.seed)) {
-      copy(device, targets[place], sources[place], sizes[place], cudaMemcpyHostToDevice);
+      copy(device, targets[place], sources[place], sizes[place], cudaMemcpyDefault);
     }
   });
 }

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "exec/device/bus_counter.h"
+#include "exec/device/pieces_to_host.h"
 #include "exec/device/runtime.h"
 #include "exec/simt/order.h"
 #include "exec/simt/pinned_memory.h"
@@ -77,6 +78,31 @@ std::vector<std::size_t> piece_order(std::size_t count) {
     }
   }
   return places;
+}
+
+/// @param pinned which end of a piece has to lie in pinned memory
+template <class Pinned>
+void require_pinned(const char* call, std::span<const CopyPiece> pieces, const Pinned& pinned) {
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    if (pieces[i].bytes > 0 && !simt::is_pinned(pinned(pieces[i]), pieces[i].bytes)) {
+      throw Error(ErrorKind::kInternal,
+                  fmt::format("{}: piece {} is not in pinned memory", call, i));
+    }
+  }
+}
+
+void copy_pieces(std::span<const CopyPiece> pieces, BusCounter& counter, Stream& stream) {
+  for (const CopyPiece& piece : pieces) {
+    counter.add(piece.bytes);
+  }
+  simt::enqueue(queue_of(stream), [copied = std::vector<CopyPiece>(pieces.begin(), pieces.end())] {
+    for (const std::size_t place : piece_order(copied.size())) {
+      const CopyPiece& piece = copied[place];
+      if (piece.bytes > 0) {
+        std::memcpy(piece.target, piece.source, piece.bytes);
+      }
+    }
+  });
 }
 
 }  // namespace
@@ -156,23 +182,14 @@ void fill_device(void* target, unsigned char value, std::size_t bytes, Stream& s
 }
 
 void copy_pieces_to_device(std::span<const CopyPiece> pieces, Stream& stream) {
-  for (std::size_t i = 0; i < pieces.size(); ++i) {
-    if (pieces[i].bytes > 0 && !simt::is_pinned(pieces[i].source, pieces[i].bytes)) {
-      throw Error(ErrorKind::kInternal,
-                  fmt::format("copy_pieces_to_device: piece {} is not in pinned memory", i));
-    }
-  }
-  for (const CopyPiece& piece : pieces) {
-    copies().to_device.add(piece.bytes);
-  }
-  simt::enqueue(queue_of(stream), [copied = std::vector<CopyPiece>(pieces.begin(), pieces.end())] {
-    for (const std::size_t place : piece_order(copied.size())) {
-      const CopyPiece& piece = copied[place];
-      if (piece.bytes > 0) {
-        std::memcpy(piece.target, piece.source, piece.bytes);
-      }
-    }
-  });
+  require_pinned("copy_pieces_to_device", pieces,
+                 [](const CopyPiece& piece) { return piece.source; });
+  copy_pieces(pieces, copies().to_device, stream);
+}
+void copy_pieces_to_host(std::span<const CopyPiece> pieces, Stream& stream) {
+  require_pinned("copy_pieces_to_host", pieces,
+                 [](const CopyPiece& piece) { return piece.target; });
+  copy_pieces(pieces, copies().to_host, stream);
 }
 
 void run_on_host(std::function<void()> work, Stream& stream) {

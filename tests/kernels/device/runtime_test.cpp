@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "exec/device/pieces_to_host.h"
 #include "exec/device/runtime.h"
 #include "kernels/device/orders.h"
 #include "kernels/device/traffic.h"
@@ -104,6 +105,27 @@ TEST(DeviceRuntime, CopiesPiecesInAnyOrder) {
   });
 }
 
+TEST(DeviceRuntime, CopiesPiecesBackInAnyOrder) {
+  for_each_order([] {
+    Stream stream;
+    const PinnedBuffer<int> source = pinned_numbers(10);
+    const DeviceBuffer<int> numbers(std::span<const int>(source.data(), 10), stream);
+    const PinnedBuffer<int> target(6);
+    const CopyPiece pieces[] = {{target.data(), numbers.data() + 7, 2 * sizeof(int)},
+                                {nullptr, nullptr, 0},
+                                {target.data() + 5, numbers.data(), sizeof(int)},
+                                {target.data() + 2, numbers.data() + 2, 3 * sizeof(int)}};
+    const Traffic traffic(BusPath::kCopyToHost);
+    copy_pieces_to_host(pieces, stream);
+    stream.synchronize();
+    EXPECT_EQ(traffic.since(), (BusTraffic{6 * sizeof(int), 3}));
+    EXPECT_EQ(std::vector<int>(target.data(), target.data() + 6),
+              (std::vector<int>{8, 9, 3, 4, 5, 1}));
+    copy_pieces_to_host({}, stream);
+    stream.synchronize();
+  });
+}
+
 TEST(DeviceRuntime, CountsCopiesByBytesAndPieces) {
   Stream stream;
   const PinnedBuffer<int> source = pinned_numbers(8);
@@ -197,6 +219,9 @@ TEST(DeviceRuntime, RefusesPiecesOutsidePinnedMemory) {
   EXPECT_THROW(copy_pieces_to_device(from_pageable, stream), Error);
   const CopyPiece too_long[] = {{target.data(), pinned.data() + 2, 12}};
   EXPECT_THROW(copy_pieces_to_device(too_long, stream), Error);
+  std::vector<int> back(4);
+  const CopyPiece to_pageable[] = {{back.data(), target.data(), 16}};
+  EXPECT_THROW(copy_pieces_to_host(to_pageable, stream), Error);
 }
 #endif
 
