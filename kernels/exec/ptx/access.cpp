@@ -25,40 +25,13 @@ std::string_view verb_of(AccessKind kind) {
   return {};
 }
 
-void check_alignment(Warp& warp, const Instruction& instruction, const Request& request,
-                     std::string_view space) {
-  std::uint64_t all = 0;
-  if (request.is_in_sequence()) {
-    all = request.address[0];
-  } else if (request.lanes == kAllLanes) {
-    for (unsigned lane = 0; lane < kLanes; ++lane) {
-      all |= request.address[lane];
-    }
-  } else {
-    for (LaneMask rest = request.lanes; rest != 0; rest &= rest - 1) {
-      all |= request.address[lowest(rest)];
-    }
-  }
-  if ((all & (request.bytes - 1)) == 0) {
-    return;
-  }
-  for (LaneMask rest = request.lanes; rest != 0; rest &= rest - 1) {
-    const unsigned lane = lowest(rest);
-    if ((request.address[lane] & (request.bytes - 1)) != 0) {
-      warp.block->fail(warp, instruction, lane,
-                       fmt::format("misaligned: {} bytes of {} memory at {:#x}", request.bytes,
-                                   space, request.address[lane]));
-    }
-  }
-}
-
 [[noreturn, gnu::cold]] void fail_race(Warp& warp, const Instruction& instruction, unsigned lane,
                                        AccessKind kind, std::string_view where,
                                        const Collision& collision) {
   std::string other;
   if (collision.with_other_block) {
     other = "another block";
-  } else if (collision.warp == ShadowCell::kSeveralWarps) {
+  } else if (collision.warp >= ShadowCell::kTimesOfWarps) {
     other = "several warps";
   } else {
     LaneMask lanes = collision.lanes;
@@ -239,6 +212,33 @@ void pass_together(const Request& request, const Contains& contains, const Pass&
 
 }  // namespace
 
+void check_alignment(Warp& warp, const Instruction& instruction, const Request& request,
+                     std::string_view space) {
+  std::uint64_t all = 0;
+  if (request.is_in_sequence()) {
+    all = request.address[0];
+  } else if (request.lanes == kAllLanes) {
+    for (unsigned lane = 0; lane < kLanes; ++lane) {
+      all |= request.address[lane];
+    }
+  } else {
+    for (LaneMask rest = request.lanes; rest != 0; rest &= rest - 1) {
+      all |= request.address[lowest(rest)];
+    }
+  }
+  if ((all & (request.bytes - 1)) == 0) {
+    return;
+  }
+  for (LaneMask rest = request.lanes; rest != 0; rest &= rest - 1) {
+    const unsigned lane = lowest(rest);
+    if ((request.address[lane] & (request.bytes - 1)) != 0) {
+      warp.block->fail(warp, instruction, lane,
+                       fmt::format("misaligned: {} bytes of {} memory at {:#x}", request.bytes,
+                                   space, request.address[lane]));
+    }
+  }
+}
+
 Request make_request(Warp& warp, const Instruction& instruction, LaneMask lanes, unsigned bytes) {
   Request request;
   request.lanes = lanes;
@@ -287,11 +287,13 @@ SpaceRequests split_generic(const Request& request) {
   return result;
 }
 
-MemoryKind pass_global(Warp& warp, const Instruction& instruction, const Request& request,
-                       AccessKind kind) {
+LaneMask pass_global(Warp& warp, const Instruction& instruction, const Request& request,
+                     AccessKind kind) {
   Block& block = *warp.block;
-  check_alignment(warp, instruction, request, "global");
+  const std::string_view space = instruction.space == Space::kConst ? "constant" : "global";
+  check_alignment(warp, instruction, request, space);
   const Memory::State& memory = *block.launch().memory;
+  LaneMask pinned = 0;
   Allocation* allocation = nullptr;
   const auto contains = [&](std::uint64_t low, std::uint64_t high) {
     allocation = memory.find(low);
@@ -301,17 +303,18 @@ MemoryKind pass_global(Warp& warp, const Instruction& instruction, const Request
   pass_together(request, contains, [&](const Request& part) {
     const unsigned first = lowest(part.lanes);
     if (std::has_single_bit(part.lanes) && !contains(part.address[first], part.address[first])) {
-      block.fail(
-          warp, instruction, first,
-          fmt::format("out of bounds: {} {} bytes of global memory at {:#x}, {}", verb_of(kind),
-                      part.bytes, part.address[first], memory.describe(part.address[first])));
+      block.fail(warp, instruction, first,
+                 fmt::format("out of bounds: {} {} bytes of {} memory at {:#x}, {}", verb_of(kind),
+                             part.bytes, space, part.address[first],
+                             memory.describe(part.address[first])));
     }
     const Finding finding = pass_tracked(kind, warp, part, allocation->begin, allocation->written,
                                          allocation->shadow, block.moment(false));
     if (finding.kind == Finding::Kind::kNone) {
+      pinned |= allocation->kind == MemoryKind::kPinned ? part.lanes : 0;
       return;
     }
-    const std::string where = fmt::format("{} bytes of global memory, {},", part.bytes,
+    const std::string where = fmt::format("{} bytes of {} memory, {},", part.bytes, space,
                                           memory.describe(part.address[finding.lane]));
     if (finding.kind == Finding::Kind::kUninitialised) {
       block.fail(warp, instruction, finding.lane,
@@ -319,7 +322,7 @@ MemoryKind pass_global(Warp& warp, const Instruction& instruction, const Request
     }
     fail_race(warp, instruction, finding.lane, kind, where, finding.collision);
   });
-  return allocation->kind;
+  return pinned;
 }
 
 void pass_shared(Warp& warp, const Instruction& instruction, const Request& request,
@@ -365,16 +368,28 @@ void pass_shared(Warp& warp, const Instruction& instruction, const Request& requ
   });
 }
 
-void pass_local(Warp& warp, const Instruction& instruction, const Request& request) {
+void pass_local(Warp& warp, const Instruction& instruction, const Request& request,
+                AccessKind kind) {
+  Block& block = *warp.block;
   check_alignment(warp, instruction, request, "local");
-  const std::size_t size = warp.block->launch().function->local_bytes;
+  const std::size_t size = block.launch().function->local_bytes;
+  WrittenBits& written = block.local_written();
   for (LaneMask rest = request.lanes; rest != 0; rest &= rest - 1) {
     const unsigned lane = lowest(rest);
     const std::uint64_t address = request.address[lane];
-    if (address >= size || size - address < request.bytes) {
-      warp.block->fail(warp, instruction, lane,
-                       fmt::format("out of bounds: {} bytes of local memory at {:#x} of {} bytes",
-                                   request.bytes, address, size));
+    if (!ends_within(size, address, request.bytes)) {
+      block.fail(warp, instruction, lane,
+                 fmt::format("out of bounds: {} bytes of local memory at {:#x} of {} bytes",
+                             request.bytes, address, size));
+    }
+    const std::size_t at = block.local_begin(warp, lane) + address;
+    if (writes(kind)) {
+      written.set_aligned(at, request.bytes);
+    } else if (!written.all(at, request.bytes)) {
+      block.fail(warp, instruction, lane,
+                 fmt::format("uninitialised: reads {} bytes of local memory, {} bytes into its {}, "
+                             "which nobody wrote",
+                             request.bytes, address, size));
     }
   }
 }
@@ -385,7 +400,7 @@ void pass_param(Warp& warp, const Instruction& instruction, const Request& reque
   for (LaneMask rest = request.lanes; rest != 0; rest &= rest - 1) {
     const unsigned lane = lowest(rest);
     const std::uint64_t address = request.address[lane];
-    if (address >= size || size - address < request.bytes) {
+    if (!ends_within(size, address, request.bytes)) {
       warp.block->fail(warp, instruction, lane,
                        fmt::format("out of bounds: {} bytes of parameters at {:#x} of {} bytes",
                                    request.bytes, address, size));

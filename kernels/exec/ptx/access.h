@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "exec/ptx/block.h"
 #include "exec/ptx/module.h"
@@ -36,12 +37,16 @@ struct SpaceRequests {
 
 // These throw Error(kInternal) for an access that is not allowed.
 
-/// Global memory; returns whether it is pinned.
-MemoryKind pass_global(Warp& warp, const Instruction& instruction, const Request& request,
-                       AccessKind kind);
+/// That addresses are multiples of the request's bytes.
+void check_alignment(Warp& warp, const Instruction& instruction, const Request& request,
+                     std::string_view space);
+/// Global or constant memory; returns the lanes whose memory is pinned.
+LaneMask pass_global(Warp& warp, const Instruction& instruction, const Request& request,
+                     AccessKind kind);
 void pass_shared(Warp& warp, const Instruction& instruction, const Request& request,
                  AccessKind kind);
-void pass_local(Warp& warp, const Instruction& instruction, const Request& request);
+void pass_local(Warp& warp, const Instruction& instruction, const Request& request,
+                AccessKind kind);
 void pass_param(Warp& warp, const Instruction& instruction, const Request& request);
 
 }  // namespace kvsieve::ptx

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
+#include <array>
 #include <cstring>
 
 #include "exec/ptx/access.h"
@@ -14,19 +14,46 @@
 namespace kvsieve::ptx {
 namespace {
 
+/// Passes the first `sizes` bytes of each lane's part of a request; returns the lanes whose memory
+/// is pinned.
+LaneMask pass_short_load(Warp& warp, const Instruction& instruction, const Request& request,
+                         const std::array<std::uint8_t, kLanes>& sizes) {
+  check_alignment(warp, instruction, request, "global");
+  LaneMask pinned = 0;
+  // In pieces of powers of two, the largest first, each of which is aligned where it begins.
+  for (unsigned bytes = request.bytes; bytes > 0; bytes /= 2) {
+    Request piece = request;
+    piece.bytes = bytes;
+    piece.in_sequence = false;
+    piece.lanes = 0;
+    for (LaneMask rest = request.lanes; rest != 0; rest &= rest - 1) {
+      const unsigned lane = lowest(rest);
+      if ((sizes[lane] & bytes) != 0) {
+        piece.lanes |= LaneMask{1} << lane;
+        piece.address[lane] += sizes[lane] & ~(2 * bytes - 1);
+      }
+    }
+    if (piece.lanes != 0) {
+      pinned |= pass_global(warp, instruction, piece, AccessKind::kRead);
+    }
+  }
+  return pinned;
+}
+
 void run_copy(Warp& warp, const Instruction& instruction, LaneMask lanes) {
   Block& block = *warp.block;
   Counters& counters = block.counted(warp);
   const unsigned bytes = instruction.count;
   const Request target = make_request(warp, instruction, lanes, bytes);
   Instruction from = instruction;
+  from.space = Space::kGlobal;
   from.a = instruction.b;
   from.a_width = 8;
   from.offset = static_cast<std::int32_t>(instruction.target);
-  Request source = make_request(warp, from, lanes, bytes);
-  // What lanes read less than the whole of is read in one piece less.
+  const Request source = make_request(warp, from, lanes, bytes);
   std::array<std::uint8_t, kLanes> source_bytes;
   source_bytes.fill(static_cast<std::uint8_t>(bytes));
+  bool whole = true;
   if (instruction.c != kNoOperand) {
     const auto* sizes = warp.lanes<std::uint32_t>(instruction.c);
     for (LaneMask rest = lanes; rest != 0; rest &= rest - 1) {
@@ -36,38 +63,15 @@ void run_copy(Warp& warp, const Instruction& instruction, LaneMask lanes) {
                    fmt::format("cp.async reads {} of {} bytes", sizes[lane], bytes));
       }
       source_bytes[lane] = static_cast<std::uint8_t>(sizes[lane]);
+      whole = whole && sizes[lane] == bytes;
     }
   }
-  // Requests of equal size: whole ones, and one for each smaller size.
   ++counters.async_copies;
-  for (LaneMask rest = lanes; rest != 0;) {
-    const std::uint8_t size = source_bytes[lowest(rest)];
-    LaneMask same = 0;
-    for (LaneMask others = rest; others != 0; others &= others - 1) {
-      const unsigned lane = lowest(others);
-      same |= source_bytes[lane] == size ? LaneMask{1} << lane : 0;
-    }
-    rest &= ~same;
-    if (size == 0) {
-      continue;
-    }
-    source.lanes = same;
-    if (std::has_single_bit(unsigned{size})) {
-      source.bytes = size;
-      const MemoryKind kind = pass_global(warp, instruction, source, AccessKind::kRead);
-      count_global(counters, source, false, kind);
-    } else {
-      for (LaneMask one = same; one != 0; one &= one - 1) {
-        const unsigned lane = lowest(one);
-        Request piece = source;
-        piece.lanes = LaneMask{1} << lane;
-        piece.bytes = 1;
-        for (unsigned i = 0; i < size; ++i) {
-          piece.address[lane] = source.address[lane] + i;
-          pass_global(warp, instruction, piece, AccessKind::kRead);
-        }
-      }
-    }
+  if (whole) {
+    count_global(counters, source, false, pass_global(warp, from, source, AccessKind::kRead));
+  } else {
+    count_short_load(counters, source, source_bytes,
+                     pass_short_load(warp, from, source, source_bytes));
   }
   pass_shared(warp, instruction, target, AccessKind::kWrite);
   count_shared(counters, target);

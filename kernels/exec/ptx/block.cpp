@@ -39,6 +39,11 @@ std::size_t register_stride(const Function& function) {
   return (function.register_bytes + 63) / 64 * 64;
 }
 
+/// Of a lane: no access of up to 32 aligned bytes crosses a word of WrittenBits.
+std::size_t local_stride(const Function& function) {
+  return (function.local_bytes + 31) / 32 * 32;
+}
+
 std::string to_text(const kernels::Dim3& index) {
   return fmt::format("({}, {}, {})", index.x, index.y, index.z);
 }
@@ -51,7 +56,9 @@ Block::Block(Launch& launch)
       m_threads(launch.config.block.x * launch.config.block.y * launch.config.block.z),
       m_warps((m_threads + kLanes - 1) / kLanes),
       m_registers(zeroed(register_stride(*launch.function) * m_warps.size())),
-      m_local(launch.function->local_bytes * kLanes * m_warps.size()),
+      m_local_stride(local_stride(*launch.function)),
+      m_local(m_local_stride * kLanes * m_warps.size()),
+      m_local_written(m_local.size()),
       m_shared(static_cast<std::byte*>(std::calloc(shared_extent(launch) + 1, 1))),
       m_shared_bytes(shared_extent(launch)),
       m_shared_written(m_shared_bytes),
@@ -85,13 +92,14 @@ void Block::run(const kernels::Dim3& index) {
   m_global_moment = {now, m_launch.begin, now, now, &m_meetings};
   m_shared_moment = {now, now, now, now, &m_meetings};
   m_meetings.any = false;
+  m_meetings.exited.fill(0);
+  m_meetings.times.clear();
   m_copies_in_flight = 0;
   for (const NamedRange& range : m_shared_ranges) {
     m_shared_written.clear(range.begin, range.bytes);
     m_shared_in_flight.clear(range.begin, range.bytes);
   }
-  // Nothing of an earlier block.
-  std::fill(m_local.begin(), m_local.end(), std::byte{0xff});
+  m_local_written.clear(0, m_local.size());
   m_barriers.fill({});
   for (Warp& warp : m_warps) {
     set_up_warp(warp, index);
@@ -113,6 +121,7 @@ void Block::set_up_warp(Warp& warp, const kernels::Dim3& index) {
   warp.copies.clear();
   warp.committed.fill(0);
   warp.full_time = m_global_moment.now;
+  warp.arrival_time = 0;
   warp.partial_meetings = false;
   write_specials(warp, index);
 }
@@ -349,6 +358,12 @@ void Block::run_warp(Warp& warp) {
 void Block::exit_lanes(Warp& warp, const Instruction& instruction, LaneMask lanes) {
   warp.exited |= lanes;
   m_exited += static_cast<unsigned>(std::popcount(lanes));
+  m_meetings.exited[warp.number] |= lanes;
+  for (LaneMask rest = lanes; rest != 0; rest &= rest - 1) {
+    const unsigned lane = lowest(rest);
+    m_meetings.last_met[warp.number][lane] = std::max(
+        warp.arrival_time, warp.partial_meetings ? warp.known[lane][lane] : warp.full_time);
+  }
   for (unsigned i = 0; i < warp.group_count; ++i) {
     const LaneGroup& group = warp.groups[i];
     if (group.state != LaneGroup::State::kInWarpSync) {
@@ -371,6 +386,13 @@ void Block::exit_lanes(Warp& warp, const Instruction& instruction, LaneMask lane
       fail(waiting, m_code[barrier.pc], lowest(waiting.groups[0].lanes),
            fmt::format("barrier that not all threads reach: {} exits at {}",
                        thread_name(warp.number, lowest(lanes)), place(instruction)));
+    }
+  }
+  // The rest of the warp may have waited at a barrier for these lanes.
+  for (unsigned i = 0; i < warp.group_count; ++i) {
+    if (warp.groups[i].state == LaneGroup::State::kAtBarrier) {
+      arrive_at_barrier(warp, warp.groups[i].pc);
+      break;
     }
   }
 }

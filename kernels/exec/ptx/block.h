@@ -45,10 +45,12 @@ class Block {
   [[nodiscard]] const NamedRange* find_shared(std::uint64_t address) const;
   /// "4 bytes after the end of values of 256 bytes"
   [[nodiscard]] std::string describe_shared(std::uint64_t address) const;
-  [[nodiscard]] std::byte* local_memory(const Warp& warp, unsigned lane) {
-    return m_local.data() +
-           (warp.number * std::size_t{kLanes} + lane) * m_launch.function->local_bytes;
+  /// Where a lane's part of the block's local memory begins.
+  [[nodiscard]] std::size_t local_begin(const Warp& warp, unsigned lane) const {
+    return (warp.number * std::size_t{kLanes} + lane) * m_local_stride;
   }
+  [[nodiscard]] std::byte* local_memory() { return m_local.data(); }
+  [[nodiscard]] WrittenBits& local_written() { return m_local_written; }
   /// Orders what lanes of a warp did before what they do next.
   void meet(Warp& warp, LaneMask lanes);
   [[noreturn, gnu::cold]] void fail(const Warp& warp, const Instruction& instruction, unsigned lane,
@@ -61,6 +63,7 @@ class Block {
   struct Barrier {
     std::uint32_t waiting = 0;  ///< bit a warp
     std::uint32_t arrived = 0;  ///< with those that do not wait
+    WarpTimes known{};          ///< until when what each warp did comes before what waits
     unsigned threads = 0;
     unsigned expected = 0;
     bool whole_block = false;
@@ -87,7 +90,9 @@ class Block {
 
   void arrive_at_barrier(Warp& warp, std::uint32_t pc);
   void release_barrier(Barrier& barrier);
-  void order_barrier(std::uint32_t warps);
+  std::uint32_t advance_time();
+  void order_arrival(Warp& warp, Barrier& barrier, bool whole_block);
+  void order_barrier(const Barrier& barrier);
   void write_votes(Warp& warp, const Instruction& instruction, int vote);
   unsigned barrier_operand(const Warp& warp, const Instruction& instruction, Operand operand,
                            unsigned otherwise) const;
@@ -104,7 +109,9 @@ class Block {
   unsigned m_threads;
   std::vector<Warp> m_warps;
   std::unique_ptr<std::byte, Free> m_registers;
+  std::size_t m_local_stride;
   std::vector<std::byte> m_local;
+  WrittenBits m_local_written;
   std::unique_ptr<std::byte, Free> m_shared;
   std::size_t m_shared_bytes;
   WrittenBits m_shared_written;

@@ -69,7 +69,9 @@ void Block::arrive_at_barrier(Warp& warp, std::uint32_t pc) {
          fmt::format("two different barriers meet: others wait at {}", place(m_code[barrier.pc])));
   }
   barrier.arrived |= 1U << warp.number;
+  // Lanes that exited count.
   barrier.threads += kLanes;
+  order_arrival(warp, barrier, whole_block);
   if (instruction.vote == BarrierVote::kArrive) {
     warp.groups[0] = {pc + 1, lanes, LaneGroup::State::kReady};
   } else {
@@ -99,7 +101,7 @@ void Block::arrive_at_barrier(Warp& warp, std::uint32_t pc) {
 }
 
 void Block::release_barrier(Barrier& barrier) {
-  order_barrier(barrier.arrived);
+  order_barrier(barrier);
   for (std::uint32_t rest = barrier.waiting; rest != 0; rest &= rest - 1) {
     Warp& warp = m_warps[lowest(rest)];
     LaneGroup& group = warp.groups[0];
@@ -120,39 +122,43 @@ void Block::write_votes(Warp& warp, const Instruction& instruction, int vote) {
   }
 }
 
-/// Orders what some warps did before the barrier before what they do after it.
-void Block::order_barrier(std::uint32_t warps) {
+std::uint32_t Block::advance_time() {
   const std::uint32_t now = ++m_launch.memory->now;
   m_global_moment.now = now;
   m_shared_moment.now = now;
-  for (std::uint32_t rest = warps; rest != 0; rest &= rest - 1) {
-    Warp& warp = m_warps[lowest(rest)];
-    warp.full_time = now;
-    warp.partial_meetings = false;
-  }
-  if (static_cast<std::size_t>(std::popcount(warps)) == m_warps.size()) {
-    m_global_moment.barrier_time = now;
-    m_shared_moment.barrier_time = now;
-    m_meetings.any = false;
-    return;
-  }
-  if (!m_meetings.any) {
+  return now;
+}
+
+/// Of what the warp did, and what it knows, those who wait at the barrier will know.
+void Block::order_arrival(Warp& warp, Barrier& barrier, bool whole_block) {
+  if (!whole_block && !m_meetings.any) {
     m_meetings.any = true;
-    for (auto& row : m_meetings.known) {
+    for (WarpTimes& row : m_meetings.known) {
       row.fill(m_global_moment.barrier_time);
     }
   }
-  std::array<std::uint32_t, 32> joined{};
-  for (std::uint32_t rest = warps; rest != 0; rest &= rest - 1) {
-    for (unsigned i = 0; i < joined.size(); ++i) {
-      joined[i] = std::max(joined[i], m_meetings.known[lowest(rest)][i]);
+  if (m_meetings.any) {
+    const WarpTimes& known = m_meetings.known[warp.number];
+    for (unsigned i = 0; i < kMaxWarps; ++i) {
+      barrier.known[i] = std::max(barrier.known[i], known[i]);
     }
   }
-  for (std::uint32_t rest = warps; rest != 0; rest &= rest - 1) {
-    joined[lowest(rest)] = now;
+  warp.arrival_time = advance_time();
+  barrier.known[warp.number] = warp.arrival_time;
+}
+
+/// Orders what warps did before they arrived before what those who wait do next.
+void Block::order_barrier(const Barrier& barrier) {
+  for (std::uint32_t rest = barrier.waiting; rest != 0; rest &= rest - 1) {
+    Warp& warp = m_warps[lowest(rest)];
+    meet(warp, warp.existing & ~warp.exited);
+    m_meetings.known[warp.number] = barrier.known;
   }
-  for (std::uint32_t rest = warps; rest != 0; rest &= rest - 1) {
-    m_meetings.known[lowest(rest)] = joined;
+  if (static_cast<std::size_t>(std::popcount(barrier.waiting)) == m_warps.size() && m_exited == 0) {
+    m_global_moment.barrier_time = m_global_moment.now;
+    m_shared_moment.barrier_time = m_shared_moment.now;
+    m_meetings.any = false;
+    m_meetings.times.clear();
   }
 }
 

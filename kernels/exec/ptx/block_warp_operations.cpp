@@ -53,8 +53,10 @@ bool Block::run_warp_sync(Warp& warp, const Instruction& instruction, LaneMask l
 void Block::run_synced(Warp& warp, std::uint32_t pc, LaneMask lanes) {
   warp.pc = pc;
   count(pc, lanes);
-  meet(warp, lanes);
-  if (m_code[pc].run != nullptr) {
+  // Shuffles, votes and the like promise nothing of memory: __syncwarp() alone does.
+  if (m_code[pc].run == nullptr) {
+    meet(warp, lanes);
+  } else {
     m_code[pc].run(warp, m_code[pc], lanes);
   }
 }
@@ -123,9 +125,7 @@ bool Block::complete_one_warp_sync(Warp& warp) {
 }
 
 void Block::meet(Warp& warp, LaneMask lanes) {
-  const std::uint32_t now = ++m_launch.memory->now;
-  m_global_moment.now = now;
-  m_shared_moment.now = now;
+  const std::uint32_t now = advance_time();
   if (lanes == warp.existing) {
     warp.full_time = now;
     warp.partial_meetings = false;

@@ -36,8 +36,8 @@ struct Counters {
   /// an mma counts 2 x 16 x 8 x 16.
   std::int64_t flops = 0;
 
-  // Global memory, loads and stores of pinned memory included, and what cp.async loads; atomics are
-  // not.
+  // Global memory, loads and stores of pinned memory included, and what cp.async loads; atomics and
+  // constant memory are not.
   std::int64_t global_load_requests = 0;
   std::int64_t global_load_sectors = 0;  ///< that the requests touch
   std::int64_t global_load_bytes =

@@ -222,9 +222,6 @@ void Decoder::address(const OperandText& text, Space space, Instruction& instruc
   if (found->variable) {
     instruction.a = m_builder.variable_address(*found->variable, 0);
     instruction.a_width = 8;
-    if (space == Space::kConst) {
-      instruction.space = Space::kGlobal;
-    }
     return;
   }
   if (found->space != space) {

@@ -22,8 +22,11 @@ void pass_part(Warp& warp, const Instruction& instruction, const Request& reques
     case Space::kGlobal:
     case Space::kConst:
     case Space::kGeneric: {
-      const MemoryKind memory = pass_global(warp, instruction, request, kind);
-      count_global(counters, request, writes(kind), memory);
+      const LaneMask pinned = pass_global(warp, instruction, request, kind);
+      // Constant memory has a cache of its own, and no sectors.
+      if (space != Space::kConst) {
+        count_global(counters, request, writes(kind), pinned);
+      }
       for_lanes(request.lanes, [&](unsigned lane) {
         pointers[lane] = reinterpret_cast<std::byte*>(request.address[lane]);
       });
@@ -37,10 +40,11 @@ void pass_part(Warp& warp, const Instruction& instruction, const Request& reques
       });
       break;
     case Space::kLocal:
-      pass_local(warp, instruction, request);
+      pass_local(warp, instruction, request, kind);
       ++counters.local_requests;
       for_lanes(request.lanes, [&](unsigned lane) {
-        pointers[lane] = block.local_memory(warp, lane) + request.address[lane];
+        pointers[lane] =
+            block.local_memory() + block.local_begin(warp, lane) + request.address[lane];
       });
       break;
     case Space::kParam:

@@ -5,6 +5,14 @@
 namespace kvsieve::ptx {
 namespace {
 
+/// Whether all that a warp did up to `time` is ordered before what `warp` does now.
+bool is_warp_ordered(std::uint32_t time, unsigned their_warp, const Moment& moment,
+                     const Warp& warp) {
+  return their_warp == warp.number
+             ? time < warp.full_time
+             : moment.warps->any && time < moment.warps->known[warp.number][their_warp];
+}
+
 /// Whether accesses of some lanes up to `time` are ordered before what `lane` of `warp` does now.
 bool is_ordered(std::uint32_t time, std::uint8_t their_warp, LaneMask their_lanes,
                 const Moment& moment, const Warp& warp, unsigned lane) {
@@ -17,9 +25,35 @@ bool is_ordered(std::uint32_t time, std::uint8_t their_warp, LaneMask their_lane
   if (time < moment.barrier_time) {
     return true;
   }
+  if (their_warp == ShadowCell::kSeveralWarps) {
+    for (std::uint32_t rest = their_lanes; rest != 0; rest &= rest - 1) {
+      if (!is_warp_ordered(time, lowest(rest), moment, warp)) {
+        return false;
+      }
+    }
+    return true;
+  }
+  if (their_warp == ShadowCell::kTimesOfWarps) {
+    const WarpTimes& times = moment.warps->times[their_lanes];
+    for (unsigned other = 0; other < kMaxWarps; ++other) {
+      if (times[other] != 0 && !is_warp_ordered(times[other], other, moment, warp)) {
+        return false;
+      }
+    }
+    return true;
+  }
   if (their_warp != warp.number) {
-    return their_warp != ShadowCell::kSeveralWarps && moment.warps->any &&
-           time < moment.warps->known[warp.number][their_warp];
+    if (!is_warp_ordered(time, their_warp, moment, warp)) {
+      return false;
+    }
+    // Barriers of the warp after a lane's exit say nothing of that lane.
+    const LaneMask exited = their_lanes & moment.warps->exited[their_warp];
+    for (LaneMask rest = exited; rest != 0; rest &= rest - 1) {
+      if (time >= moment.warps->last_met[their_warp][lowest(rest)]) {
+        return false;
+      }
+    }
+    return true;
   }
   const LaneMask others = their_lanes & ~(LaneMask{1} << lane);
   if (others == 0 || time < warp.full_time) {
@@ -34,6 +68,31 @@ bool is_ordered(std::uint32_t time, std::uint8_t their_warp, LaneMask their_lane
     }
   }
   return true;
+}
+
+/// Adds an access of `lane` now to others of `time` that nothing orders before it.
+void join(std::uint32_t time, std::uint8_t& by_warp, LaneMask& by_lanes, const Moment& moment,
+          const Warp& warp, unsigned lane) {
+  if (by_warp == warp.number) {
+    by_lanes |= LaneMask{1} << lane;
+    return;
+  }
+  if (by_warp != ShadowCell::kTimesOfWarps) {
+    const std::uint32_t warps =
+        by_warp == ShadowCell::kSeveralWarps ? by_lanes : std::uint32_t{1} << by_warp;
+    if (!moment.warps->any) {
+      by_lanes = warps | std::uint32_t{1} << warp.number;
+      by_warp = ShadowCell::kSeveralWarps;
+      return;
+    }
+    WarpTimes& times = moment.warps->times.emplace_back();
+    for (std::uint32_t rest = warps; rest != 0; rest &= rest - 1) {
+      times[lowest(rest)] = time;
+    }
+    by_lanes = static_cast<LaneMask>(moment.warps->times.size() - 1);
+    by_warp = ShadowCell::kTimesOfWarps;
+  }
+  moment.warps->times[by_lanes][warp.number] = moment.now;
 }
 
 void set_flag(ShadowCell& cell, std::uint8_t flag, bool value) {
@@ -60,10 +119,8 @@ void remember_read(ShadowCell& cell, bool atomic, const Moment& moment, const Wa
   } else if (is_ordered(cell.read_time, cell.read_warp, cell.read_lanes, moment, warp, lane)) {
     cell.read_lanes = self;
     cell.read_warp = number;
-  } else if (cell.read_warp == warp.number) {
-    cell.read_lanes |= self;
   } else {
-    cell.read_warp = ShadowCell::kSeveralWarps;
+    join(cell.read_time, cell.read_warp, cell.read_lanes, moment, warp, lane);
   }
   cell.read_time = moment.now;
   set_flag(cell, ShadowCell::kReadAtomically, atomic);
@@ -83,10 +140,8 @@ void remember_write(ShadowCell& cell, bool atomic, const Moment& moment, const W
   } else if (is_ordered(cell.write_time, cell.write_warp, cell.write_lanes, moment, warp, lane)) {
     cell.write_lanes = self;
     cell.write_warp = number;
-  } else if (cell.write_warp == warp.number) {
-    cell.write_lanes |= self;
   } else {
-    cell.write_warp = ShadowCell::kSeveralWarps;
+    join(cell.write_time, cell.write_warp, cell.write_lanes, moment, warp, lane);
   }
   cell.write_time = moment.now;
   set_flag(cell, ShadowCell::kWrittenAtomically, atomic);

@@ -2,10 +2,10 @@
 // Finds accesses of different threads to the same bytes that nothing orders.
 //
 // Every access gets the logical time of its launch, which goes on whenever threads meet. An access
-// is ordered before another one if its thread and the other's have met since: the whole block at a
-// barrier, the whole warp or some of its lanes at a warp operation. Blocks never meet within a
-// launch. Of each piece of memory the last write is remembered, and the reads since; where threads
-// read both plainly and atomically without an order, the plain reads.
+// is ordered before another one if its thread and the other's have met since: the whole block or
+// some warps at a barrier, the warp or some of its lanes at a __syncwarp(). Blocks never meet
+// within a launch. Of each piece of memory the last write is remembered, and the reads since; where
+// threads read both plainly and atomically without an order, the plain reads.
 
 #include <array>
 #include <cstddef>
@@ -19,7 +19,10 @@ namespace kvsieve::ptx {
 
 /// The last accesses to some bytes.
 struct ShadowCell {
+  // In place of a warp's number: several warps accessed them, and instead of lanes there is a bit
+  // for each, or, if some of them meet by themselves, an index into WarpMeetings::times.
   static constexpr std::uint8_t kSeveralWarps = 0xff;
+  static constexpr std::uint8_t kTimesOfWarps = 0xfe;
   // Bits of `flags`.
   static constexpr std::uint8_t kWrittenAtomically = 1;
   static constexpr std::uint8_t kReadAtomically = 8;
@@ -96,10 +99,20 @@ enum class AccessKind : std::uint8_t {
   return kind >= AccessKind::kAtomicRead;
 }
 
+inline constexpr unsigned kMaxWarps = 32;
+/// A logical time for each warp of a block.
+using WarpTimes = std::array<std::uint32_t, kMaxWarps>;
+
 /// Which warps have met at barriers of some warps only.
 struct WarpMeetings {
   bool any = false;  ///< since the last barrier of the whole block
-  std::array<std::array<std::uint32_t, 32>, 32> known{};
+  /// Until when what a warp (second index) did comes before what the first one does now.
+  std::array<WarpTimes, kMaxWarps> known{};
+  /// Lanes that have exited, and when they last met others of their warp or came to a barrier.
+  std::array<LaneMask, kMaxWarps> exited{};
+  std::array<std::array<std::uint32_t, kLanes>, kMaxWarps> last_met{};
+  /// Of cells that several warps accessed: when each of them last did; 0: never.
+  std::vector<WarpTimes> times;
 };
 
 /// The times that matter to an access of the running block.
@@ -108,7 +121,7 @@ struct Moment {
   std::uint32_t begin = 0;  ///< of all accesses that count: the launch, or the block
   std::uint32_t block_begin = 0;
   std::uint32_t barrier_time = 0;  ///< of the last barrier of the whole block
-  const WarpMeetings* warps = nullptr;
+  WarpMeetings* warps = nullptr;
 };
 
 /// With what an access collides.
@@ -150,6 +163,10 @@ inline bool pass_quiet_cell(ShadowCell& cell, const Moment& moment, std::uint8_t
     if (cell.read_warp == warp) {
       cell.read_lanes |= self;
     } else {
+      cell.read_lanes =
+          (cell.read_warp == ShadowCell::kSeveralWarps ? cell.read_lanes
+                                                       : LaneMask{1} << cell.read_warp) |
+          LaneMask{1} << warp;
       cell.read_warp = ShadowCell::kSeveralWarps;
     }
     cell.read_time = moment.now;

@@ -73,9 +73,49 @@ unsigned wavefronts(const Request& request, LaneMask lanes) {
   return most;
 }
 
+/// How many sectors the addresses are in.
+std::int64_t sectors_of(const Addresses& addresses) {
+  std::int64_t sectors = 0;
+  std::uint64_t last = UINT64_MAX;
+  for (unsigned i = 0; i < addresses.count; ++i) {
+    const std::uint64_t sector = addresses.value[i] / kSectorBytes;
+    sectors += sector != last ? 1 : 0;
+    last = sector;
+  }
+  return sectors;
+}
+
+/// Distinct bytes of the lanes that are among the first `sizes` of their part.
+std::int64_t short_bytes(const Request& request, LaneMask lanes,
+                         const std::array<std::uint8_t, kLanes>& sizes) {
+  std::int64_t bytes = 0;
+  for (LaneMask rest = lanes; rest != 0; rest &= rest - 1) {
+    const unsigned lane = lowest(rest);
+    // Of equal parts the longest counts, the first of these.
+    bool counts = true;
+    for (LaneMask others = lanes; others != 0; others &= others - 1) {
+      const unsigned other = lowest(others);
+      counts =
+          counts && (request.address[other] != request.address[lane] ||
+                     sizes[other] < sizes[lane] || (sizes[other] == sizes[lane] && other >= lane));
+    }
+    bytes += counts ? sizes[lane] : 0;
+  }
+  return bytes;
+}
+
+void add_request(Counters& counters, bool store, std::int64_t sectors, std::int64_t bytes,
+                 std::int64_t pinned_bytes) {
+  (store ? counters.global_store_requests : counters.global_load_requests) += 1;
+  (store ? counters.global_store_sectors : counters.global_load_sectors) += sectors;
+  (store ? counters.global_store_bytes : counters.global_load_bytes) += bytes;
+  (store ? counters.pinned_store_bytes : counters.pinned_load_bytes) += pinned_bytes;
+  counters.global_excess_sectors += sectors - (bytes + kSectorBytes - 1) / kSectorBytes;
+}
+
 }  // namespace
 
-void count_global(Counters& counters, const Request& request, bool store, MemoryKind kind) {
+void count_global(Counters& counters, const Request& request, bool store, LaneMask pinned) {
   std::int64_t sectors = 0;
   std::int64_t bytes = 0;
   if (request.is_in_sequence()) {
@@ -85,20 +125,26 @@ void count_global(Counters& counters, const Request& request, bool store, Memory
     bytes = std::int64_t{request.bytes} * kLanes;
   } else {
     const Addresses addresses(request, request.lanes);
-    std::uint64_t last = UINT64_MAX;
-    for (unsigned i = 0; i < addresses.count; ++i) {
-      const std::uint64_t sector = addresses.value[i] / kSectorBytes;
-      sectors += sector != last ? 1 : 0;
-      last = sector;
-    }
+    sectors = sectors_of(addresses);
     bytes = std::int64_t{addresses.count} * request.bytes;
   }
-  (store ? counters.global_store_requests : counters.global_load_requests) += 1;
-  (store ? counters.global_store_sectors : counters.global_load_sectors) += sectors;
-  (store ? counters.global_store_bytes : counters.global_load_bytes) += bytes;
-  counters.global_excess_sectors += sectors - (bytes + kSectorBytes - 1) / kSectorBytes;
-  if (kind == MemoryKind::kPinned) {
-    (store ? counters.pinned_store_bytes : counters.pinned_load_bytes) += bytes;
+  const std::int64_t pinned_bytes =
+      pinned == request.lanes ? bytes
+      : pinned == 0           ? 0
+                              : std::int64_t{Addresses(request, pinned).count} * request.bytes;
+  add_request(counters, store, sectors, bytes, pinned_bytes);
+}
+
+void count_short_load(Counters& counters, const Request& request,
+                      const std::array<std::uint8_t, kLanes>& sizes, LaneMask pinned) {
+  LaneMask lanes = 0;
+  for (LaneMask rest = request.lanes; rest != 0; rest &= rest - 1) {
+    const unsigned lane = lowest(rest);
+    lanes |= sizes[lane] != 0 ? LaneMask{1} << lane : 0;
+  }
+  if (lanes != 0) {
+    add_request(counters, false, sectors_of(Addresses(request, lanes)),
+                short_bytes(request, lanes, sizes), short_bytes(request, pinned, sizes));
   }
 }
 

@@ -45,8 +45,9 @@ class Warp : public Registers {
   std::array<std::uint32_t, kLanes> committed{};
 
   // Logical times, for races (race_check.h).
-  std::uint32_t full_time = 0;    ///< all lanes met last
-  bool partial_meetings = false;  ///< some met since then
+  std::uint32_t full_time = 0;     ///< all lanes met last
+  std::uint32_t arrival_time = 0;  ///< last came to a barrier
+  bool partial_meetings = false;   ///< some met since then
   std::array<std::array<std::uint32_t, kLanes>, kLanes> known{};
 };
 

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "kernels/ptx/run_ptx.h"
+#include "kvsieve/traces/error.h"
 
 namespace kvsieve::ptx {
 namespace {
@@ -193,6 +194,58 @@ TEST(PtxCountersTest, PinnedMemoryIsToldApart) {
   EXPECT_EQ(counters.pinned_load_bytes, 128);
   EXPECT_EQ(counters.pinned_store_bytes, 128);
   EXPECT_EQ(counters.global_load_bytes, 128);
+}
+
+TEST(PtxCountersTest, RequestsToBothKindsOfMemory) {
+  // The first ten lanes go to one buffer, the others to the other, all in one request.
+  constexpr std::string_view kBody = R"(
+  mad.wide.u32 %x, %t, 4, %in;
+  mad.wide.u32 %y, %t, 4, %out;
+  setp.lt.u32 %p, %t, 10;
+  selp.b64 %x, %x, %y, %p;
+  ld.global.f32 %f, [%x];
+  st.global.f32 [%x], %f;
+  ret;)";
+  const Program program(one_kernel({"in", "out"}, with_index(kBody)));
+  for (const bool pinned_first : {false, true}) {
+    Memory memory;
+    const std::vector<float> zeros(32);
+    const MemoryKind kinds[] = {MemoryKind::kDevice, MemoryKind::kPinned};
+    const Buffer<float> in(memory, zeros, kinds[pinned_first ? 1 : 0]);
+    const Buffer<float> out(memory, zeros, kinds[pinned_first ? 0 : 1]);
+    const Counters counters =
+        run(program, "k", {{1}, {32}}, memory, 0, in.data(), out.data()).total;
+    // Bytes 0 to 39 lie in 2 sectors, 40 to 127 in 3.
+    EXPECT_EQ(counters.global_load_requests, 1);
+    EXPECT_EQ(counters.global_load_sectors, 5);
+    EXPECT_EQ(counters.global_load_bytes, 128);
+    EXPECT_EQ(counters.pinned_load_bytes, pinned_first ? 40 : 88);
+    EXPECT_EQ(counters.global_store_bytes, 128);
+    EXPECT_EQ(counters.pinned_store_bytes, pinned_first ? 40 : 88);
+  }
+}
+
+TEST(PtxCountersTest, ConstantMemoryHasNoSectors) {
+  // 2 ld.param, mov, mad, mov, ld.const, mad, ld.const, ret.
+  std::string text = one_kernel({"in", "out"}, with_index(R"(
+  mad.wide.u32 %x, %t, 4, %in;
+  mov.u64 %y, table;
+  ld.const.f32 %f, [table+4];
+  mad.wide.u32 %y, %t, 4, %y;
+  ld.const.f32 %f, [%y];
+  ret;)"));
+  text.insert(text.find(".visible"), ".const .align 4 .b8 table[128];\n");
+  const Program program(text);
+  Memory memory;
+  const Buffer<float> in(memory, 1);
+  const KernelCounters counters = run(program, "k", {{1}, {32}}, memory, 0, in.data(), in.data());
+  expect(counters.total, {.instructions = 9,
+                          .thread_instructions = 9 * 32,
+                          .integer_instructions = 4,
+                          .control_instructions = 1,
+                          .memory_instructions = 4});
+  // Beyond its end it is as any other memory.
+  EXPECT_THROW(run(program, "k", {{1}, {64}}, memory, 0, in.data(), in.data()), Error);
 }
 
 /// A store to shared memory at `stride` x the thread's number, by warps of 32 lanes.
@@ -381,6 +434,58 @@ TEST(PtxCountersTest, AsyncCopyOfLessThanItWrites) {
   EXPECT_EQ(counters.global_load_requests, 1);
   EXPECT_EQ(counters.global_load_sectors, 12);
   EXPECT_EQ(counters.global_load_bytes, 24 * 16);
+  EXPECT_EQ(counters.shared_wavefronts, 4);
+  EXPECT_EQ(counters.async_copies, 1);
+}
+
+TEST(PtxCountersTest, AsyncCopiesOfEveryLength) {
+  // Lanes 0 to 16 read 0 to 16 bytes, lanes 17 to 31 0 to 14: 136 + 105. Of each two lanes, whose
+  // parts are one sector, one at least reads. All of them write 16 bytes.
+  const Counters counters = count(with_index(R"(
+  .shared .align 16 .b8 tile[512];
+  mad.wide.u32 %x, %t, 16, %in;
+  mov.u32 %v, tile;
+  mad.lo.u32 %u, %t, 16, %v;
+  rem.u32 %w, %t, 17;
+  cp.async.cg.shared.global [%u], [%x], 16, %w;
+  cp.async.wait_all;
+  ret;)"));
+  EXPECT_EQ(counters.global_load_requests, 1);
+  EXPECT_EQ(counters.global_load_sectors, 16);
+  EXPECT_EQ(counters.global_load_bytes, 241);
+  EXPECT_EQ(counters.global_excess_sectors, 16 - 8);
+  EXPECT_EQ(counters.shared_wavefronts, 4);
+  EXPECT_EQ(counters.async_copies, 1);
+}
+
+TEST(PtxCountersTest, AsyncCopiesFromOnePlace) {
+  // All lanes read the beginning of in: lane 31 7 bytes, the others fewer. That is one sector.
+  const Counters counters = count(with_index(R"(
+  .shared .align 16 .b8 tile[512];
+  mov.u32 %v, tile;
+  mad.lo.u32 %u, %t, 16, %v;
+  shr.u32 %w, %t, 2;
+  cp.async.cg.shared.global [%u], [%in], 16, %w;
+  cp.async.wait_all;
+  ret;)"),
+                                  32, 1, MemoryKind::kPinned);
+  EXPECT_EQ(counters.global_load_requests, 1);
+  EXPECT_EQ(counters.global_load_sectors, 1);
+  EXPECT_EQ(counters.global_load_bytes, 7);
+  EXPECT_EQ(counters.pinned_load_bytes, 7);
+  EXPECT_EQ(counters.global_excess_sectors, 0);
+}
+
+TEST(PtxCountersTest, AsyncCopiesThatReadNothing) {
+  const Counters counters = count(with_index(R"(
+  .shared .align 16 .b8 tile[512];
+  mov.u32 %v, tile;
+  mad.lo.u32 %u, %t, 16, %v;
+  cp.async.cg.shared.global [%u], [%in], 16, 0;
+  cp.async.wait_all;
+  ret;)"));
+  EXPECT_EQ(counters.global_load_requests, 0);
+  EXPECT_EQ(counters.global_load_bytes, 0);
   EXPECT_EQ(counters.shared_wavefronts, 4);
   EXPECT_EQ(counters.async_copies, 1);
 }

@@ -93,6 +93,18 @@ __device__ void uninitialised_shared_body(const int* in, int* out) {
 KERNELS(uninitialised_shared)
 
 template <bool kBug>
+__device__ void uninitialised_local_body(const int* in, int* out) {
+  int values[4];
+  const auto first = static_cast<unsigned>(in[0]);
+#pragma unroll 1
+  for (unsigned i = 0; i < (kBug ? 3U : 4U); ++i) {
+    values[(first + i) % 4] = in[threadIdx.x];
+  }
+  out[threadIdx.x] = values[static_cast<unsigned>(in[threadIdx.x]) % 4];  // uninitialised_local
+}
+KERNELS(uninitialised_local)
+
+template <bool kBug>
 __device__ void freed_body(const int* in, int* out) {
   out[threadIdx.x] = in[threadIdx.x];  // freed
 }
@@ -142,6 +154,19 @@ __device__ void missing_syncwarp_body(const int* in, int* out) {
   out[threadIdx.x] = values[threadIdx.x ^ 31U];  // missing_syncwarp
 }
 KERNELS(missing_syncwarp)
+
+template <bool kBug>
+__device__ void shuffle_instead_of_syncwarp_body(const int* in, int* out) {
+  __shared__ int values[kThreads];
+  const int value = in[threadIdx.x];
+  values[threadIdx.x] = value;
+  const int other = __shfl_xor_sync(kFull, value, 1);
+  if (!kBug) {
+    __syncwarp();
+  }
+  out[threadIdx.x] = values[threadIdx.x ^ 31U] + other;  // shuffle_instead_of_syncwarp
+}
+KERNELS(shuffle_instead_of_syncwarp)
 
 template <bool kBug>
 __device__ void syncwarp_of_halves_body(const int* in, int* out) {
@@ -272,6 +297,19 @@ __device__ void warp_skips_barrier_body(const int* in, int* out) {
   out[threadIdx.x] = values[threadIdx.x];
 }
 KERNELS(warp_skips_barrier)
+
+template <bool kBug>
+__device__ void arrive_instead_of_sync_body(const int* in, int* out) {
+  __shared__ int values[kThreads];
+  values[threadIdx.x] = in[threadIdx.x];
+  if (kBug && threadIdx.x >= 32) {
+    asm volatile("bar.arrive 1, 64;" ::: "memory");
+  } else {
+    asm volatile("bar.sync 1, 64;" ::: "memory");
+  }
+  out[threadIdx.x] = values[kThreads - 1 - threadIdx.x];  // arrive_instead_of_sync
+}
+KERNELS(arrive_instead_of_sync)
 
 template <bool kBug>
 __device__ void lane_missing_body(const int* in, int* out) {
