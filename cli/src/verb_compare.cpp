@@ -401,6 +401,9 @@ int run_compare(const std::vector<std::string>& words) {
         compare_with_history(*history, history_folder, results[0], now, options, runs, update);
   }
   warn_of_set_up(comparison);
+  if (comparison.kind == sim::ResultKind::kTimings && !tolerances.empty()) {
+    warn("--tolerance does not count for timings, --threshold does");
+  }
   // The first result of a history has nothing to fail against.
   const sim::GateRule applied = first ? sim::GateRule::parse({"none"}) : rule;
   const std::string failure = sim::gate_failure(comparison, applied);

@@ -57,9 +57,17 @@ std::string comparison_summary(const ResultComparison& comparison) {
 std::string comparison_markdown(const ResultComparison& comparison, const GateRule& rule,
                                 std::size_t most) {
   const std::string failure = gate_failure(comparison, rule);
-  std::string text =
-      fmt::format("### {} {}\n\n{}\n", failure.empty() ? "✅" : "❌",
-                  failure.empty() ? "No regression" : "Regression", comparison_summary(comparison));
+  const bool regressed =
+      comparison.count(ChangeVerdict::kWorse) + comparison.count(ChangeVerdict::kChanged) > 0;
+  // What got worse does so, too, where the rule lets it pass.
+  std::string text = fmt::format("### {} {}\n\n{}\n",
+                                 !failure.empty() ? "❌"
+                                 : regressed      ? "⚠️"
+                                                  : "✅",
+                                 regressed          ? "Regression"
+                                 : !failure.empty() ? "Failed"
+                                                    : "No regression",
+                                 comparison_summary(comparison));
   if (!failure.empty()) {
     text += fmt::format("\n**{}**\n", safe(failure));
   }

@@ -507,6 +507,8 @@ class UsageTest(CompareTest):
         for option in ("--threshold", "--noise", "--tolerance"):
             self.fail_with(USAGE, "did you mean 5%?", "compare", path, path, option, "5")
         self.succeed("compare", path, path, "--threshold", "200%")
+        self.assertEqual(self.succeed("compare", path, path, "--tolerance", "5%").stderr,
+                         "warning: --tolerance does not count for timings, --threshold does\n")
         self.fail_with(USAGE, "did you mean regression?", "compare", path, path, "--fail-on",
                        "regresion")
         self.fail_with(USAGE, "regular expression", "compare", path, path, "--filter", "(")

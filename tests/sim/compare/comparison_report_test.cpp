@@ -101,6 +101,9 @@ TEST(ComparisonReport, WhatFailsTheGateFailsInEachFormat) {
   const GateRule none = GateRule::parse({"none"});
   EXPECT_NE(comparison_junit(a_comparison(), none).find("failures=\"0\""), std::string::npos);
   EXPECT_TRUE(to_json(a_comparison(), none)["passed"].get<bool>());
+  EXPECT_TRUE(comparison_markdown(nothing, kRule).starts_with("### ❌ Failed"));
+  EXPECT_TRUE(comparison_markdown(a_comparison(), none).starts_with("### ⚠️ Regression"));
+  EXPECT_TRUE(comparison_markdown(nothing, none).starts_with("### ✅ No regression"));
 }
 
 TEST(ComparisonReport, JunitHasACaseForEachMatchedOne) {
