@@ -26,7 +26,8 @@ using nlohmann::ordered_json;
 constexpr double kMeasurementSeconds = 0.05;
 constexpr int kLeastTimings = 4;  ///< the first warms up
 constexpr int kMostTimings = 20;
-/// Blocks of a case for one that counts, at most: disturbed ones are measured again.
+/// Blocks of a case for one that is wanted, at most: disturbed ones are measured again, and more of
+/// cases whose timings scatter.
 constexpr std::size_t kMostBlocks = 2;
 
 /// Seconds that processors were not idle since they started, by number.
@@ -70,19 +71,40 @@ struct Block {
   double disturbance = 0.0;  ///< of the most disturbed one
 };
 
-/// Keeps as many blocks as are wanted. Returns how many were dropped.
+std::size_t quiet_ones(const std::vector<Block>& blocks) {
+  return static_cast<std::size_t>(
+      std::count_if(blocks.begin(), blocks.end(),
+                    [](const Block& block) { return block.disturbance <= kMostDisturbance; }));
+}
+
+/// Keeps the blocks that count: quiet ones, and of the others as many as are still wanted. Returns
+/// how many were dropped.
 std::int64_t keep_counted(std::vector<Block>& blocks, std::size_t wanted) {
   std::vector<double> disturbances;
   for (const Block& block : blocks) {
     disturbances.push_back(block.disturbance);
   }
   std::vector<Block> counted;
-  for (const std::size_t block : counted_blocks(disturbances, wanted)) {
+  for (const std::size_t block :
+       counted_blocks(disturbances, std::max(wanted, quiet_ones(blocks)))) {
     counted.push_back(std::move(blocks[block]));
   }
   const auto dropped = static_cast<std::int64_t>(blocks.size() - counted.size());
   blocks = std::move(counted);
   return dropped;
+}
+
+/// Whether what both sides measured in these blocks is noisy; not if one side has no such case.
+bool scatters(const std::vector<Block>& blocks) {
+  std::vector<double> seconds[2];
+  for (const Block& block : blocks) {
+    for (const Measurement& one : block.measurements) {
+      if (!one.entry.is_null()) {
+        seconds[static_cast<std::size_t>(one.side)].push_back(seconds_of(one.entry));
+      }
+    }
+  }
+  return !seconds[0].empty() && !seconds[1].empty() && is_noisy(seconds[0], seconds[1]);
 }
 
 class Interleaved {
@@ -107,10 +129,8 @@ class Interleaved {
     m_blocks.resize(m_names.size());
     const auto wanted = static_cast<std::size_t>(m_options.repetitions) / 2;
     const auto lacks = [&](const std::vector<Block>& blocks) {
-      const auto quiet = std::count_if(blocks.begin(), blocks.end(), [](const Block& block) {
-        return block.disturbance <= kMostDisturbance;
-      });
-      return static_cast<std::size_t>(quiet) < wanted && blocks.size() < kMostBlocks * wanted;
+      return blocks.size() < kMostBlocks * wanted &&
+             (quiet_ones(blocks) < wanted || (m_options.more_where_noisy && scatters(blocks)));
     };
     for (std::size_t round = 0; !stopped() && std::any_of(m_blocks.begin(), m_blocks.end(), lacks);
          ++round) {

@@ -1,10 +1,12 @@
 #include "run/interleaving.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <string_view>
 
 #include "kvsieve/kernels/counter_random.h"
+#include "kvsieve/sim/rank_test.h"
 
 namespace kvsieve::bench {
 
@@ -29,6 +31,21 @@ std::vector<std::size_t> counted_blocks(std::span<const double> disturbances, st
   blocks.resize(std::min(wanted, blocks.size()));
   std::sort(blocks.begin(), blocks.end());
   return blocks;
+}
+
+bool is_noisy(std::span<const double> before, std::span<const double> after) {
+  constexpr double kMostNoise = 0.005;
+  const auto logarithms = [](std::span<const double> seconds) {
+    std::vector<double> logs(seconds.size());
+    std::transform(seconds.begin(), seconds.end(), logs.begin(),
+                   [](double value) { return std::log(value); });
+    return logs;
+  };
+  const std::vector<double> old_logs = logarithms(before);
+  const std::vector<double> new_logs = logarithms(after);
+  const double inflation =
+      std::max(sim::variance_inflation(old_logs), sim::variance_inflation(new_logs));
+  return sim::shift_noise(old_logs, new_logs, inflation) > kMostNoise;
 }
 
 std::string exact_pattern(const std::string& name) {

@@ -25,6 +25,12 @@ inline constexpr std::size_t kBlockRuns = 4;
 /// A block is disturbed if others took more than this share of one of its measurements.
 inline constexpr double kMostDisturbance = 0.05;
 
+/// Whether a ratio of both sides' times is uncertain by more than 0.5 %, by how much the times of
+/// each side scatter around their own median. Which side is faster plays no part, so that measuring
+/// on while this holds makes no difference look larger than it is. Neither side may be empty.
+/// @param before, after seconds in the order in which they were measured
+[[nodiscard]] bool is_noisy(std::span<const double> before, std::span<const double> after);
+
 /// The name as a regular expression that finds this name alone.
 [[nodiscard]] std::string exact_pattern(const std::string& name);
 

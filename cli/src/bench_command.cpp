@@ -48,8 +48,9 @@ Arguments make_arguments() {
                                                               "name the cases and end")(
       "threads", po::value<std::int64_t>()->default_value(1), "that a case may use")(
       "trace", po::value<std::string>(), "that the replay's cases replay; default: the sample");
-  arguments.options("Measuring")("repetitions", po::value<std::int64_t>(),
-                                 "of each case; default: 1, and 20 a side with --against")(
+  arguments.options("Measuring")(
+      "repetitions", po::value<std::int64_t>(),
+      "of each case; default: 1, and with --against 20 a side, up to 40 where they scatter")(
       "min-time", po::value<double>(),
       "seconds of a repetition; default: 0.5, and 0.002 with --against")(
       "pin", po::value<std::string>()->default_value("none"),
@@ -262,6 +263,7 @@ int run_against(const Arguments& arguments, const BenchProgram& program) {
   options.new_program = program.words;
   options.filter = arguments.get<std::string>("filter");
   options.repetitions = repetitions_of(arguments, kAgainstRepetitions);
+  options.more_where_noisy = !arguments.given("repetitions");
   if (options.repetitions % 2 != 0) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("--repetitions is {}, expected an even number with --against",

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::size_t kMostExact = 40;
 constexpr double kContinuity = 0.5;  // a sum of ranks is whole
+// Of a difference of medians by that of a difference of means, of normal noise: sqrt(pi / 2).
+constexpr double kMedianEfficiency = 1.2533;
 
 /// Twice the scores of all values, first sample first: their ranks, up to the one from which on all
 /// count alike. Equal values share the mean of their ranks.
@@ -262,6 +264,20 @@ Shift shift_between(std::span<const double> first, std::span<const double> secon
   shift.low = difference_before(gap_below(critical - kRounding));
   shift.high = difference_before(gap_below(kRounding - critical));
   return shift;
+}
+
+double shift_noise(std::span<const double> first, std::span<const double> second,
+                   double inflation) {
+  std::vector<double> residuals;
+  for (const std::span<const double> side : {first, second}) {
+    const double middle = median_of({side.begin(), side.end()});
+    for (const double value : side) {
+      residuals.push_back(value - middle);
+    }
+  }
+  return kMedianEfficiency * robust_deviation(residuals) *
+         std::sqrt(inflation / static_cast<double>(first.size()) +
+                   inflation / static_cast<double>(second.size()));
 }
 
 std::vector<double> holm_adjusted(std::span<const double> p) {

@@ -20,8 +20,6 @@ namespace {
 
 // Pairs of repetitions that one case may have: memory and time grow with them.
 constexpr double kMostPairs = 25e6;
-// Of a difference of medians by that of a difference of means, of normal noise: sqrt(pi / 2).
-constexpr double kMedianEfficiency = 1.2533;
 
 // The shares of ranks that tell, a test each. What disturbs a machine makes repetitions worse and
 // never better, so the better half of both sides' together says more than how bad the others are.
@@ -44,22 +42,6 @@ std::vector<double> logarithms(const std::vector<double>& values) {
 /// Changes the sign of all, so that the better ones come first.
 void negate(std::vector<double>& logs) {
   std::transform(logs.begin(), logs.end(), logs.begin(), std::negate<>());
-}
-
-/// Noise that scattering repetitions put into a difference of medians.
-double scatter_of(const std::vector<double>& before, const std::vector<double>& after,
-                  double inflation) {
-  // Each side around its own median, so that a change does not count as noise.
-  std::vector<double> residuals;
-  for (const std::vector<double>* side : {&before, &after}) {
-    const double middle = median_of(*side);
-    for (const double value : *side) {
-      residuals.push_back(value - middle);
-    }
-  }
-  return kMedianEfficiency * robust_deviation(residuals) *
-         std::sqrt(inflation / static_cast<double>(before.size()) +
-                   inflation / static_cast<double>(after.size()));
 }
 
 /// Why a verdict can't be better than inconclusive; empty otherwise.
@@ -262,7 +244,7 @@ TimingEvidence timing_evidence(const std::vector<double>& before, const std::vec
       break;
     case NoiseRule::Kind::kAuto:
       timing.lasting = normal_quantile(1.0 - options.alpha) * between;
-      timing.noise = timing.lasting + scatter_of(old_logs, new_logs, timing.inflation);
+      timing.noise = timing.lasting + shift_noise(old_logs, new_logs, timing.inflation);
       break;
   }
   return timing;

@@ -48,6 +48,24 @@ TEST(Interleaving, DisturbedBlocksGiveWayToLaterOnes) {
   EXPECT_EQ(counted_blocks(shares, 9), (std::vector<std::size_t>{0, 1, 2, 3, 4}));
 }
 
+TEST(Interleaving, WhatScattersIsNoisyAndADifferenceIsNot) {
+  const auto around = [](double level, double width) {
+    std::vector<double> seconds;
+    for (std::size_t i = 0; i < 20; ++i) {
+      seconds.push_back(level * (1.0 + width * static_cast<double>((i * 7) % 20) / 20.0));
+    }
+    return seconds;
+  };
+  EXPECT_FALSE(is_noisy(around(1e-4, 0.01), around(1e-4, 0.01)));
+  EXPECT_FALSE(is_noisy(around(1e-4, 0.01), around(9e-4, 0.01)));
+  EXPECT_TRUE(is_noisy(around(1e-4, 0.2), around(1e-4, 0.2)));
+  // Phases: each time is like the one before.
+  std::vector<double> phases = around(1e-4, 0.02);
+  EXPECT_FALSE(is_noisy(phases, phases));
+  std::sort(phases.begin(), phases.end());
+  EXPECT_TRUE(is_noisy(phases, phases));
+}
+
 TEST(Interleaving, ExactPatternsFindTheirNameAlone) {
   const std::string name = "replay/method:a.b/budget:20%+(x)/n:1";
   const std::regex pattern(exact_pattern(name));

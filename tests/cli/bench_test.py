@@ -224,6 +224,17 @@ class AgainstTest(CliTest):
             self.assertEqual([entry["repetition_index"] for entry in entries], [0, 1, 2, 3] * 2)
             self.assertTrue(all(entry["repetitions"] == 4 for entry in entries))
 
+    def test_more_is_measured_where_times_scatter(self):
+        coin = self.folder / "old.sh"
+        coin.write_text(f"#!/bin/bash\nexec {PLANTED} $((20 + RANDOM % 20)) \"$@\"\n")
+        coin.chmod(0o755)
+        for words, counts in (((), [40, 40]), (("--repetitions", "4"), [4, 4])):
+            outcome = self.against(coin, "30", *words, "--force")
+            self.assertEqual(outcome.returncode, OK, outcome.stderr)
+            if "disturbed" not in outcome.stderr:
+                self.assertEqual([len(iterations(document)) for document in self.documents()],
+                                 counts)
+
     def test_the_order_is_abba(self):
         log = self.folder / "log"
         scripts = []

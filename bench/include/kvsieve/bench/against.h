@@ -15,6 +15,7 @@ struct AgainstOptions {
   std::vector<std::string> case_options;  ///< that say which cases there are: --backend, --threads
   std::string filter;
   int repetitions = 20;                  ///< a side and case, even
+  bool more_where_noisy = true;          ///< up to twice as many of cases whose timings scatter
   double min_time_s = 0.05;              ///< of a timing within a measurement
   std::vector<int> cpus;                 ///< that both sides run on
   std::uint64_t seed = 0;                ///< of the order

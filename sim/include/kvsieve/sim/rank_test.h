@@ -48,6 +48,12 @@ struct Shift {
 [[nodiscard]] Shift shift_between(std::span<const double> first, std::span<const double> second,
                                   double confidence, double inflation = 1.0, double telling = 1.0);
 
+/// By how much a shift is off because the samples scatter, as a standard error:
+/// 1.2533 s sqrt(inflation / m + inflation / n), s the robust deviation of all values from their
+/// own sample's median, so that the shift itself plays no part. Neither sample may be empty.
+[[nodiscard]] double shift_noise(std::span<const double> first, std::span<const double> second,
+                                 double inflation = 1.0);
+
 /// Holm's step-down correction: a hypothesis whose adjusted p is below alpha is rejected, and the
 /// chance of one or more false rejections among all is below alpha. In the order of `p`.
 [[nodiscard]] std::vector<double> holm_adjusted(std::span<const double> p);
