@@ -163,11 +163,11 @@ inline bool pass_quiet_cell(ShadowCell& cell, const Moment& moment, std::uint8_t
     if (cell.read_warp == warp) {
       cell.read_lanes |= self;
     } else {
-      cell.read_lanes =
-          (cell.read_warp == ShadowCell::kSeveralWarps ? cell.read_lanes
-                                                       : LaneMask{1} << cell.read_warp) |
-          LaneMask{1} << warp;
-      cell.read_warp = ShadowCell::kSeveralWarps;
+      if (cell.read_warp != ShadowCell::kSeveralWarps) {
+        cell.read_lanes = LaneMask{1} << cell.read_warp;
+        cell.read_warp = ShadowCell::kSeveralWarps;
+      }
+      cell.read_lanes |= LaneMask{1} << warp;
     }
     cell.read_time = moment.now;
     return true;
