@@ -229,107 +229,77 @@ void run_predicates(Warp& warp, const Instruction& instruction, LaneMask lanes) 
 }
 
 template <class F>
-void decode_logic(Decoder& decoder) {
-  const Type type = decoder.take_type();
-  decoder.expect_operands(3);
-  Instruction instruction;
-  instruction.type = type;
+Handler logic_handler(Type type) {
   switch (type) {
     case Type::kPred:
-      instruction.run = run_predicates<F>;
-      break;
+      return run_predicates<F>;
     case Type::kB16:
-      instruction.run = run_binary<F, std::uint16_t, std::uint16_t, std::uint16_t>;
-      break;
+      return run_binary<F, std::uint16_t, std::uint16_t, std::uint16_t>;
     case Type::kB32:
-      instruction.run = run_binary<F, std::uint32_t, std::uint32_t, std::uint32_t>;
-      break;
+      return run_binary<F, std::uint32_t, std::uint32_t, std::uint32_t>;
     case Type::kB64:
-      instruction.run = run_binary<F, std::uint64_t, std::uint64_t, std::uint64_t>;
-      break;
+      return run_binary<F, std::uint64_t, std::uint64_t, std::uint64_t>;
     default:
-      decoder.refuse("unsupported type");
+      return nullptr;
   }
-  instruction.d = decoder.write(0, type);
-  instruction.a = decoder.read(1, type);
-  instruction.b = decoder.read(2, type);
-  decoder.emit(instruction);
+}
+
+template <class F>
+void decode_logic(Decoder& decoder) {
+  const Type type = decoder.take_type();
+  decoder.emit(logic_handler<F>(type), type, {type, type});
+}
+
+template <class F>
+Handler not_handler(Type type) {
+  switch (type) {
+    case Type::kPred:
+      return std::is_same_v<F, Not> ? run_predicates<Not> : nullptr;
+    case Type::kB16:
+      return run_unary<F, std::uint16_t, std::uint16_t>;
+    case Type::kB32:
+      return run_unary<F, std::uint32_t, std::uint32_t>;
+    case Type::kB64:
+      return run_unary<F, std::uint64_t, std::uint64_t>;
+    default:
+      return nullptr;
+  }
 }
 
 template <class F>
 void decode_not(Decoder& decoder) {
   const Type type = decoder.take_type();
-  decoder.expect_operands(2);
-  Instruction instruction;
-  switch (type) {
-    case Type::kPred:
-      instruction.run = std::is_same_v<F, Not> ? run_predicates<Not> : nullptr;
-      break;
-    case Type::kB16:
-      instruction.run = run_unary<F, std::uint16_t, std::uint16_t>;
-      break;
-    case Type::kB32:
-      instruction.run = run_unary<F, std::uint32_t, std::uint32_t>;
-      break;
-    case Type::kB64:
-      instruction.run = run_unary<F, std::uint64_t, std::uint64_t>;
-      break;
-    default:
-      break;
-  }
-  if (instruction.run == nullptr) {
-    decoder.refuse("unsupported type");
-  }
-  instruction.d = decoder.write(0, type);
-  instruction.a = decoder.read(1, type);
-  decoder.emit(instruction);
+  decoder.emit(not_handler<F>(type), type, {type});
 }
 
 template <class F, class T>
-Handler shift_handler() {
-  return run_binary<F, T, T, std::uint32_t>;
-}
+constexpr Handler kShift = run_binary<F, T, T, std::uint32_t>;
 
-void decode_shift(Decoder& decoder) {
-  const bool left = decoder.opcode() == "shl";
-  const Type type = decoder.take_type();
-  decoder.expect_operands(3);
-  Instruction instruction;
+Handler shift_handler(Type type, bool left) {
   switch (type) {
     case Type::kB16:
     case Type::kU16:
-      instruction.run = left ? shift_handler<ShiftLeft, std::uint16_t>()
-                             : shift_handler<ShiftRight, std::uint16_t>();
-      break;
+      return left ? kShift<ShiftLeft, std::uint16_t> : kShift<ShiftRight, std::uint16_t>;
     case Type::kB32:
     case Type::kU32:
-      instruction.run = left ? shift_handler<ShiftLeft, std::uint32_t>()
-                             : shift_handler<ShiftRight, std::uint32_t>();
-      break;
+      return left ? kShift<ShiftLeft, std::uint32_t> : kShift<ShiftRight, std::uint32_t>;
     case Type::kB64:
     case Type::kU64:
-      instruction.run = left ? shift_handler<ShiftLeft, std::uint64_t>()
-                             : shift_handler<ShiftRight, std::uint64_t>();
-      break;
+      return left ? kShift<ShiftLeft, std::uint64_t> : kShift<ShiftRight, std::uint64_t>;
     case Type::kS16:
-      instruction.run = left ? nullptr : shift_handler<ShiftRight, std::int16_t>();
-      break;
+      return left ? nullptr : kShift<ShiftRight, std::int16_t>;
     case Type::kS32:
-      instruction.run = left ? nullptr : shift_handler<ShiftRight, std::int32_t>();
-      break;
+      return left ? nullptr : kShift<ShiftRight, std::int32_t>;
     case Type::kS64:
-      instruction.run = left ? nullptr : shift_handler<ShiftRight, std::int64_t>();
-      break;
+      return left ? nullptr : kShift<ShiftRight, std::int64_t>;
     default:
-      break;
+      return nullptr;
   }
-  if (instruction.run == nullptr) {
-    decoder.refuse("unsupported type");
-  }
-  instruction.d = decoder.write(0, type);
-  instruction.a = decoder.read(1, type);
-  instruction.b = decoder.read(2, Type::kU32);
-  decoder.emit(instruction);
+}
+
+void decode_shift(Decoder& decoder) {
+  const Type type = decoder.take_type();
+  decoder.emit(shift_handler(type, decoder.opcode() == "shl"), type, {type, Type::kU32});
 }
 
 void decode_funnel_shift(Decoder& decoder) {
@@ -341,117 +311,79 @@ void decode_funnel_shift(Decoder& decoder) {
   if (!wrap && !decoder.take("clamp")) {
     decoder.refuse("expected .wrap or .clamp");
   }
-  using U = std::uint32_t;
-  Instruction instruction;
-  if (left) {
-    instruction.run = wrap ? run_ternary<FunnelShift<true, true>, U, U, U, U>
-                           : run_ternary<FunnelShift<true, false>, U, U, U, U>;
-  } else {
-    instruction.run = wrap ? run_ternary<FunnelShift<false, true>, U, U, U, U>
-                           : run_ternary<FunnelShift<false, false>, U, U, U, U>;
-  }
   if (decoder.take_type() != Type::kB32) {
     decoder.refuse("unsupported type");
   }
-  decoder.expect_operands(4);
-  instruction.d = decoder.write(0, Type::kB32);
-  instruction.a = decoder.read(1, Type::kB32);
-  instruction.b = decoder.read(2, Type::kB32);
-  instruction.c = decoder.read(3, Type::kB32);
-  decoder.emit(instruction);
+  using U = std::uint32_t;
+  const Handler of_left = wrap ? run_ternary<FunnelShift<true, true>, U, U, U, U>
+                               : run_ternary<FunnelShift<true, false>, U, U, U, U>;
+  const Handler of_right = wrap ? run_ternary<FunnelShift<false, true>, U, U, U, U>
+                                : run_ternary<FunnelShift<false, false>, U, U, U, U>;
+  decoder.emit(left ? of_left : of_right, Type::kB32, {Type::kB32, Type::kB32, Type::kB32});
 }
 
 template <class F>
 void decode_count(Decoder& decoder) {
   const Type type = decoder.take_type();
-  decoder.expect_operands(2);
-  Instruction instruction;
-  if (type == Type::kB32) {
-    instruction.run = run_unary<F, std::uint32_t, std::uint32_t>;
-  } else if (type == Type::kB64) {
-    instruction.run = run_unary<F, std::uint32_t, std::uint64_t>;
-  } else {
-    decoder.refuse("unsupported type");
-  }
-  instruction.d = decoder.write(0, Type::kU32);
-  instruction.a = decoder.read(1, type);
-  decoder.emit(instruction);
+  const Handler run = type == Type::kB32   ? run_unary<F, std::uint32_t, std::uint32_t>
+                      : type == Type::kB64 ? run_unary<F, std::uint32_t, std::uint64_t>
+                                           : nullptr;
+  decoder.emit(run, Type::kU32, {type});
 }
 
 void decode_reverse(Decoder& decoder) {
   const Type type = decoder.take_type();
-  decoder.expect_operands(2);
-  Instruction instruction;
-  if (type == Type::kB32) {
-    instruction.run = run_unary<ReverseBits, std::uint32_t, std::uint32_t>;
-  } else if (type == Type::kB64) {
-    instruction.run = run_unary<ReverseBits, std::uint64_t, std::uint64_t>;
-  } else {
-    decoder.refuse("unsupported type");
-  }
-  instruction.d = decoder.write(0, type);
-  instruction.a = decoder.read(1, type);
-  decoder.emit(instruction);
+  const Handler run = type == Type::kB32   ? run_unary<ReverseBits, std::uint32_t, std::uint32_t>
+                      : type == Type::kB64 ? run_unary<ReverseBits, std::uint64_t, std::uint64_t>
+                                           : nullptr;
+  decoder.emit(run, type, {type});
 }
 
-template <class T>
-Handler find_handler(bool shift_amount) {
-  return shift_amount ? run_unary<FindHighest<true>, std::uint32_t, T>
-                      : run_unary<FindHighest<false>, std::uint32_t, T>;
+template <bool shift_amount>
+Handler find_handler(Type type) {
+  using F = FindHighest<shift_amount>;
+  switch (type) {
+    case Type::kU32:
+      return run_unary<F, std::uint32_t, std::uint32_t>;
+    case Type::kS32:
+      return run_unary<F, std::uint32_t, std::int32_t>;
+    case Type::kU64:
+      return run_unary<F, std::uint32_t, std::uint64_t>;
+    case Type::kS64:
+      return run_unary<F, std::uint32_t, std::int64_t>;
+    default:
+      return nullptr;
+  }
 }
 
 void decode_find(Decoder& decoder) {
   const bool shift_amount = decoder.take("shiftamt");
   const Type type = decoder.take_type();
-  decoder.expect_operands(2);
-  Instruction instruction;
+  decoder.emit(shift_amount ? find_handler<true>(type) : find_handler<false>(type), Type::kU32,
+               {type});
+}
+
+template <class T>
+constexpr Handler kExtract = run_ternary<ExtractField, T, T, std::uint32_t, std::uint32_t>;
+
+Handler extract_handler(Type type) {
   switch (type) {
     case Type::kU32:
-      instruction.run = find_handler<std::uint32_t>(shift_amount);
-      break;
+      return kExtract<std::uint32_t>;
     case Type::kS32:
-      instruction.run = find_handler<std::int32_t>(shift_amount);
-      break;
+      return kExtract<std::int32_t>;
     case Type::kU64:
-      instruction.run = find_handler<std::uint64_t>(shift_amount);
-      break;
+      return kExtract<std::uint64_t>;
     case Type::kS64:
-      instruction.run = find_handler<std::int64_t>(shift_amount);
-      break;
+      return kExtract<std::int64_t>;
     default:
-      decoder.refuse("unsupported type");
+      return nullptr;
   }
-  instruction.d = decoder.write(0, Type::kU32);
-  instruction.a = decoder.read(1, type);
-  decoder.emit(instruction);
 }
 
 void decode_extract(Decoder& decoder) {
   const Type type = decoder.take_type();
-  decoder.expect_operands(4);
-  using U = std::uint32_t;
-  Instruction instruction;
-  switch (type) {
-    case Type::kU32:
-      instruction.run = run_ternary<ExtractField, U, U, U, U>;
-      break;
-    case Type::kS32:
-      instruction.run = run_ternary<ExtractField, std::int32_t, std::int32_t, U, U>;
-      break;
-    case Type::kU64:
-      instruction.run = run_ternary<ExtractField, std::uint64_t, std::uint64_t, U, U>;
-      break;
-    case Type::kS64:
-      instruction.run = run_ternary<ExtractField, std::int64_t, std::int64_t, U, U>;
-      break;
-    default:
-      decoder.refuse("unsupported type");
-  }
-  instruction.d = decoder.write(0, type);
-  instruction.a = decoder.read(1, type);
-  instruction.b = decoder.read(2, Type::kU32);
-  instruction.c = decoder.read(3, Type::kU32);
-  decoder.emit(instruction);
+  decoder.emit(extract_handler(type), type, {type, Type::kU32, Type::kU32});
 }
 
 void decode_insert(Decoder& decoder) {
@@ -482,14 +414,8 @@ void decode_permute(Decoder& decoder) {
       {"f4e", run_ternary<Permute<1>, U, U, U, U>}, {"b4e", run_ternary<Permute<2>, U, U, U, U>},
       {"rc8", run_ternary<Permute<3>, U, U, U, U>}, {"ecl", run_ternary<Permute<4>, U, U, U, U>},
       {"ecr", run_ternary<Permute<5>, U, U, U, U>}, {"rc16", run_ternary<Permute<6>, U, U, U, U>}};
-  decoder.expect_operands(4);
-  Instruction instruction;
-  instruction.run = decoder.take_one_of(kModes).value_or(run_ternary<Permute<0>, U, U, U, U>);
-  instruction.d = decoder.write(0, Type::kB32);
-  instruction.a = decoder.read(1, Type::kB32);
-  instruction.b = decoder.read(2, Type::kB32);
-  instruction.c = decoder.read(3, Type::kB32);
-  decoder.emit(instruction);
+  const Handler run = decoder.take_one_of(kModes).value_or(run_ternary<Permute<0>, U, U, U, U>);
+  decoder.emit(run, Type::kB32, {Type::kB32, Type::kB32, Type::kB32});
 }
 
 void decode_lop3(Decoder& decoder) {

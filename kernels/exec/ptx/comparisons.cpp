@@ -414,33 +414,27 @@ Handler slct_handler(Type third, bool ftz) {
              : run_ternary<SelectBySign<T, float, false>, T, T, T, float>;
 }
 
+Handler slct_handler(Type type, Type third, bool ftz) {
+  switch (size_of(type)) {
+    case 2:
+      return slct_handler<std::uint16_t>(third, ftz);
+    case 4:
+      return slct_handler<std::uint32_t>(third, ftz);
+    case 8:
+      return slct_handler<std::uint64_t>(third, ftz);
+    default:
+      return nullptr;
+  }
+}
+
 void decode_slct(Decoder& decoder) {
   const bool ftz = decoder.take("ftz");
   const Type type = decoder.take_type();
   const Type third = decoder.take_type();
-  decoder.expect_operands(4);
   if (third != Type::kS32 && third != Type::kF32) {
     decoder.refuse("unsupported type");
   }
-  Instruction instruction;
-  switch (size_of(type)) {
-    case 2:
-      instruction.run = slct_handler<std::uint16_t>(third, ftz);
-      break;
-    case 4:
-      instruction.run = slct_handler<std::uint32_t>(third, ftz);
-      break;
-    case 8:
-      instruction.run = slct_handler<std::uint64_t>(third, ftz);
-      break;
-    default:
-      decoder.refuse("unsupported type");
-  }
-  instruction.d = decoder.write(0, type);
-  instruction.a = decoder.read(1, type);
-  instruction.b = decoder.read(2, type);
-  instruction.c = decoder.read(3, third);
-  decoder.emit(instruction);
+  decoder.emit(slct_handler(type, third, ftz), type, {type, type, third});
 }
 
 }  // namespace

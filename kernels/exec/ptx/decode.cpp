@@ -245,6 +245,23 @@ Instruction& Decoder::emit(Instruction instruction) {
   return m_builder.function().code.emplace_back(instruction);
 }
 
+void Decoder::emit(Handler run, Type result, std::initializer_list<Type> sources) {
+  if (run == nullptr) {
+    refuse("unsupported type");
+  }
+  expect_operands(1 + sources.size());
+  Instruction instruction;
+  instruction.run = run;
+  instruction.d = write(0, result);
+  Operand* const places[] = {&instruction.a, &instruction.b, &instruction.c};
+  std::size_t count = 0;
+  for (const Type type : sources) {
+    *places[count] = read(count + 1, type);
+    ++count;
+  }
+  emit(instruction);
+}
+
 void decode(const Statement& statement, FunctionBuilder& builder) {
   const auto found = decode_table().find(statement.opcode[0]);
   Decoder decoder(statement, builder);

@@ -92,6 +92,9 @@ class Decoder {
 
   /// Appends the instruction; refuses it if a modifier was not taken.
   Instruction& emit(Instruction instruction);
+  /// Appends one of a result and up to three sources of these types, which it reads. Refuses it
+  /// without a handler, which means that its type is not supported.
+  void emit(Handler run, Type result, std::initializer_list<Type> sources);
 
  private:
   Operand constant(const OperandText& text, Type type);

@@ -199,58 +199,37 @@ Handler binary_handler(Type type) {
   }
 }
 
-Instruction read_binary(Decoder& decoder, Type type) {
-  decoder.expect_operands(3);
-  Instruction result;
-  result.type = type;
-  result.d = decoder.write(0, type);
-  result.a = decoder.read(1, type);
-  result.b = decoder.read(2, type);
-  return result;
+/// Decodes the instruction if its type is one of floats.
+bool decode_as_float(Decoder& decoder, Type type) {
+  if (is_float(type)) {
+    decode_float_arithmetic(decoder, type);
+  } else if (is_half(type)) {
+    decode_half_arithmetic(decoder, type);
+  }
+  return is_float(type) || is_half(type);
 }
 
 template <template <class> class F>
 void decode_binary(Decoder& decoder) {
   const Type type = decoder.take_type();
-  if (is_float(type)) {
-    decode_float_arithmetic(decoder, type);
-    return;
+  if (!decode_as_float(decoder, type)) {
+    decoder.emit(binary_handler<F>(type), type, {type, type});
   }
-  if (is_half(type)) {
-    decode_half_arithmetic(decoder, type);
-    return;
-  }
-  Instruction instruction = read_binary(decoder, type);
-  instruction.run = binary_handler<F>(type);
-  if (instruction.run == nullptr) {
-    decoder.refuse("unsupported type");
-  }
-  decoder.emit(instruction);
 }
 
 template <template <class> class F, template <class> class Saturated>
 void decode_sum(Decoder& decoder) {
   const Type type = decoder.take_type();
-  if (is_float(type)) {
-    decode_float_arithmetic(decoder, type);
+  if (decode_as_float(decoder, type)) {
     return;
   }
-  if (is_half(type)) {
-    decode_half_arithmetic(decoder, type);
-    return;
-  }
-  Instruction instruction = read_binary(decoder, type);
-  instruction.run = binary_handler<F>(type);
+  Handler run = binary_handler<F>(type);
   if (decoder.take("sat")) {
-    instruction.run =
-        type == Type::kS32
-            ? run_binary<Saturated<std::int32_t>, std::int32_t, std::int32_t, std::int32_t>
-            : nullptr;
+    run = type == Type::kS32
+              ? run_binary<Saturated<std::int32_t>, std::int32_t, std::int32_t, std::int32_t>
+              : nullptr;
   }
-  if (instruction.run == nullptr) {
-    decoder.refuse("unsupported type");
-  }
-  decoder.emit(instruction);
+  decoder.emit(run, type, {type, type});
 }
 
 enum class Part : std::uint8_t { kLow, kHigh, kWide };
@@ -314,43 +293,34 @@ Type wide_type(Type type) {
   }
 }
 
+/// The product of two operands of a type, or with a third operand of the result's type added.
+void emit_product(Decoder& decoder, Handler run, Type result, Type type, bool add) {
+  if (add) {
+    decoder.emit(run, result, {type, type, result});
+  } else {
+    decoder.emit(run, result, {type, type});
+  }
+}
+
 void decode_product(Decoder& decoder) {
   const bool add = decoder.opcode() == "mad";
   const auto part = decoder.take_one_of(kParts);
   if (!part) {
-    const Type type = decoder.take_type();
-    if (is_float(type)) {
-      decode_float_arithmetic(decoder, type);
-    } else if (is_half(type)) {
-      decode_half_arithmetic(decoder, type);
-    } else {
+    if (!decode_as_float(decoder, decoder.take_type())) {
       decoder.refuse("expected .lo, .hi or .wide");
     }
     return;
   }
   const bool saturate = add && decoder.take("sat");
   const Type type = decoder.take_type();
-  const Type result_type = *part == Part::kWide ? wide_type(type) : type;
-  decoder.expect_operands(add ? 4 : 3);
-  Instruction instruction;
-  instruction.run = product_handler(type, *part, add);
+  Handler run = product_handler(type, *part, add);
   if (saturate) {
-    instruction.run =
-        type == Type::kS32 && *part == Part::kHigh
-            ? Handler{run_ternary<MultiplyHighAddSaturated<std::int32_t>, std::int32_t,
-                                  std::int32_t, std::int32_t, std::int32_t>}
-            : nullptr;
+    run = type == Type::kS32 && *part == Part::kHigh
+              ? Handler{run_ternary<MultiplyHighAddSaturated<std::int32_t>, std::int32_t,
+                                    std::int32_t, std::int32_t, std::int32_t>}
+              : nullptr;
   }
-  if (instruction.run == nullptr) {
-    decoder.refuse("unsupported type");
-  }
-  instruction.d = decoder.write(0, result_type);
-  instruction.a = decoder.read(1, type);
-  instruction.b = decoder.read(2, type);
-  if (add) {
-    instruction.c = decoder.read(3, result_type);
-  }
-  decoder.emit(instruction);
+  emit_product(decoder, run, *part == Part::kWide ? wide_type(type) : type, type, add);
 }
 
 template <class T>
@@ -366,74 +336,44 @@ void decode_product24(Decoder& decoder) {
     decoder.refuse("expected .lo or .hi");
   }
   const Type type = decoder.take_type();
-  decoder.expect_operands(add ? 4 : 3);
-  Instruction instruction;
-  if (type == Type::kU32) {
-    instruction.run = product24_handler<std::uint32_t>(high, add);
-  } else if (type == Type::kS32) {
-    instruction.run = product24_handler<std::int32_t>(high, add);
-  } else {
-    decoder.refuse("unsupported type");
+  const Handler run = type == Type::kU32   ? product24_handler<std::uint32_t>(high, add)
+                      : type == Type::kS32 ? product24_handler<std::int32_t>(high, add)
+                                           : nullptr;
+  emit_product(decoder, run, type, type, add);
+}
+
+template <template <class> class F>
+Handler sign_handler(Type type) {
+  switch (type) {
+    case Type::kS16:
+      return run_unary<F<std::int16_t>, std::int16_t, std::int16_t>;
+    case Type::kS32:
+      return run_unary<F<std::int32_t>, std::int32_t, std::int32_t>;
+    case Type::kS64:
+      return run_unary<F<std::int64_t>, std::int64_t, std::int64_t>;
+    default:
+      return nullptr;
   }
-  instruction.d = decoder.write(0, type);
-  instruction.a = decoder.read(1, type);
-  instruction.b = decoder.read(2, type);
-  if (add) {
-    instruction.c = decoder.read(3, type);
-  }
-  decoder.emit(instruction);
 }
 
 template <template <class> class F>
 void decode_sign(Decoder& decoder) {
   // Modifiers of floats come first, so that the type alone tells them apart.
   const Type type = decoder.take_type();
-  if (is_float(type)) {
-    decode_float_arithmetic(decoder, type);
-    return;
+  if (!decode_as_float(decoder, type)) {
+    decoder.emit(sign_handler<F>(type), type, {type});
   }
-  if (is_half(type)) {
-    decode_half_arithmetic(decoder, type);
-    return;
-  }
-  decoder.expect_operands(2);
-  Instruction instruction;
-  switch (type) {
-    case Type::kS16:
-      instruction.run = run_unary<F<std::int16_t>, std::int16_t, std::int16_t>;
-      break;
-    case Type::kS32:
-      instruction.run = run_unary<F<std::int32_t>, std::int32_t, std::int32_t>;
-      break;
-    case Type::kS64:
-      instruction.run = run_unary<F<std::int64_t>, std::int64_t, std::int64_t>;
-      break;
-    default:
-      decoder.refuse("unsupported type");
-  }
-  instruction.d = decoder.write(0, type);
-  instruction.a = decoder.read(1, type);
-  decoder.emit(instruction);
 }
+
+template <class T>
+constexpr Handler kSumOfDifferences = run_ternary<AbsoluteDifferenceSum<T>, T, T, T, T>;
 
 void decode_sad(Decoder& decoder) {
   const Type type = decoder.take_type();
-  decoder.expect_operands(4);
-  Instruction instruction;
-  if (type == Type::kU32) {
-    instruction.run = run_ternary<AbsoluteDifferenceSum<std::uint32_t>, std::uint32_t,
-                                  std::uint32_t, std::uint32_t, std::uint32_t>;
-  } else if (type == Type::kS32) {
-    instruction.run = run_ternary<AbsoluteDifferenceSum<std::int32_t>, std::int32_t, std::int32_t,
-                                  std::int32_t, std::int32_t>;
-  } else {
-    decoder.refuse("unsupported type");
-  }
-  instruction.d = decoder.write(0, type);
-  instruction.a = decoder.read(1, type);
-  instruction.b = decoder.read(2, type);
-  instruction.c = decoder.read(3, type);
-  decoder.emit(instruction);
+  const Handler run = type == Type::kU32   ? kSumOfDifferences<std::uint32_t>
+                      : type == Type::kS32 ? kSumOfDifferences<std::int32_t>
+                                           : nullptr;
+  decoder.emit(run, type, {type, type, type});
 }
 
 }  // namespace

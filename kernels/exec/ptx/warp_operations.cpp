@@ -71,6 +71,19 @@ void run_shuffle(Warp& warp, const Instruction& instruction, LaneMask lanes) {
   }
 }
 
+/// A result of 32 bits with or without a predicate, which goes to the list.
+void write_result(Decoder& decoder, Instruction& instruction) {
+  const OperandText& result = decoder.operand(0);
+  Operand predicate = kNoOperand;
+  if (result.kind == OperandText::Kind::kPair) {
+    instruction.d = decoder.write(result.parts[0], Type::kB32);
+    predicate = decoder.write_predicate(result.parts[1]);
+  } else {
+    instruction.d = decoder.write(result, Type::kB32);
+  }
+  instruction.list = decoder.builder().add_list({predicate});
+}
+
 void decode_shuffle(Decoder& decoder) {
   static constexpr std::pair<std::string_view, Handler> kModes[] = {
       {"up", run_shuffle<Shuffle::kUp>},
@@ -89,15 +102,7 @@ void decode_shuffle(Decoder& decoder) {
   instruction.flow = Flow::kWarpSync;
   instruction.category = InstructionClass::kWarp;
   instruction.run = *mode;
-  const OperandText& result = decoder.operand(0);
-  Operand predicate = kNoOperand;
-  if (result.kind == OperandText::Kind::kPair) {
-    instruction.d = decoder.write(result.parts[0], Type::kB32);
-    predicate = decoder.write_predicate(result.parts[1]);
-  } else {
-    instruction.d = decoder.write(result, Type::kB32);
-  }
-  instruction.list = decoder.builder().add_list({predicate});
+  write_result(decoder, instruction);
   instruction.a = decoder.read(1, Type::kB32);
   instruction.b = decoder.read(2, Type::kB32);
   instruction.c = decoder.read(3, Type::kB32);
@@ -191,15 +196,7 @@ void decode_match(Decoder& decoder) {
   } else {
     decoder.refuse("unsupported type");
   }
-  const OperandText& result = decoder.operand(0);
-  Operand predicate = kNoOperand;
-  if (result.kind == OperandText::Kind::kPair) {
-    instruction.d = decoder.write(result.parts[0], Type::kB32);
-    predicate = decoder.write_predicate(result.parts[1]);
-  } else {
-    instruction.d = decoder.write(result, Type::kB32);
-  }
-  instruction.list = decoder.builder().add_list({predicate});
+  write_result(decoder, instruction);
   instruction.a = decoder.read(1, type);
   instruction.members = decoder.read(2, Type::kB32);
   decoder.emit(instruction);
