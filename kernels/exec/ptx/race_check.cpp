@@ -5,45 +5,12 @@
 namespace kvsieve::ptx {
 namespace {
 
-/// Whether all that a warp did up to `time` is ordered before what `warp` does now.
-bool is_warp_ordered(std::uint32_t time, unsigned their_warp, const Moment& moment,
-                     const Warp& warp) {
-  return their_warp == warp.number
-             ? time < warp.full_time
-             : moment.warps->any && time < moment.warps->known[warp.number][their_warp];
-}
-
-/// Whether accesses of some lanes up to `time` are ordered before what `lane` of `warp` does now.
-bool is_ordered(std::uint32_t time, std::uint8_t their_warp, LaneMask their_lanes,
-                const Moment& moment, const Warp& warp, unsigned lane) {
-  if (time < moment.begin) {
-    return true;
-  }
-  if (time < moment.block_begin) {
-    return false;
-  }
-  if (time < moment.barrier_time) {
-    return true;
-  }
-  if (their_warp == ShadowCell::kSeveralWarps) {
-    for (std::uint32_t rest = their_lanes; rest != 0; rest &= rest - 1) {
-      if (!is_warp_ordered(time, lowest(rest), moment, warp)) {
-        return false;
-      }
-    }
-    return true;
-  }
-  if (their_warp == ShadowCell::kTimesOfWarps) {
-    const WarpTimes& times = moment.warps->times[their_lanes];
-    for (unsigned other = 0; other < kMaxWarps; ++other) {
-      if (times[other] != 0 && !is_warp_ordered(times[other], other, moment, warp)) {
-        return false;
-      }
-    }
-    return true;
-  }
+/// Whether what some lanes of a warp did up to `time` is ordered before what `lane` of `warp` does
+/// now.
+bool are_lanes_ordered(std::uint32_t time, unsigned their_warp, LaneMask their_lanes,
+                       const Moment& moment, const Warp& warp, unsigned lane) {
   if (their_warp != warp.number) {
-    if (!is_warp_ordered(time, their_warp, moment, warp)) {
+    if (!moment.warps->any || time >= moment.warps->known[warp.number][their_warp]) {
       return false;
     }
     // Barriers of the warp after a lane's exit say nothing of that lane.
@@ -68,6 +35,43 @@ bool is_ordered(std::uint32_t time, std::uint8_t their_warp, LaneMask their_lane
     }
   }
   return true;
+}
+
+/// Whether accesses of some lanes up to `time` are ordered before what `lane` of `warp` does now.
+bool is_ordered(std::uint32_t time, std::uint8_t their_warp, LaneMask their_lanes,
+                const Moment& moment, const Warp& warp, unsigned lane) {
+  if (time < moment.begin) {
+    return true;
+  }
+  if (time < moment.block_begin) {
+    return false;
+  }
+  if (time < moment.barrier_time) {
+    return true;
+  }
+  // Of several warps the lanes are not known: it may have been any that is still there.
+  const auto is_warp_ordered = [&](std::uint32_t until, unsigned other) {
+    return are_lanes_ordered(until, other, warp.existing & ~moment.warps->exited[other], moment,
+                             warp, lane);
+  };
+  if (their_warp == ShadowCell::kSeveralWarps) {
+    for (std::uint32_t rest = their_lanes; rest != 0; rest &= rest - 1) {
+      if (!is_warp_ordered(time, lowest(rest))) {
+        return false;
+      }
+    }
+    return true;
+  }
+  if (their_warp == ShadowCell::kTimesOfWarps) {
+    const WarpTimes& times = moment.warps->times[their_lanes];
+    for (unsigned other = 0; other < kMaxWarps; ++other) {
+      if (times[other] != 0 && !is_warp_ordered(times[other], other)) {
+        return false;
+      }
+    }
+    return true;
+  }
+  return are_lanes_ordered(time, their_warp, their_lanes, moment, warp, lane);
 }
 
 /// Adds an access of `lane` now to others of `time` that nothing orders before it.
