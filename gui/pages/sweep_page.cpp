@@ -10,16 +10,13 @@
 #include <QKeyEvent>
 #include <QMenu>
 #include <QMessageBox>
-#include <QScrollBar>
 #include <QSplitter>
-#include <QStyledItemDelegate>
 #include <QVBoxLayout>
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "core/metric_info.h"
-#include "widgets/copy_cells.h"
+#include "core/sweep_choices.h"
 #include "widgets/plot_export.h"
 #include "widgets/theme.h"
 
@@ -29,92 +26,7 @@ namespace {
 const QString kArranging = QStringLiteral("Arranging points");
 constexpr int kTypingMs = 250;
 constexpr int kQuietMs = 3000;  // without new rows, a store is no longer live
-// Selections of more separate runs of rows are shown by marks alone: Qt's take quadratic time.
-constexpr std::size_t kMostRuns = 500;
 enum Direction { kLess, kMore, kNeither };
-
-/// Marks points by tint, weight and colour beside what the state column says in words.
-class SweepRowDelegate : public QStyledItemDelegate {
- public:
-  using QStyledItemDelegate::QStyledItemDelegate;
-
- protected:
-  void initStyleOption(QStyleOptionViewItem* option, const QModelIndex& index) const override {
-    QStyledItemDelegate::initStyleOption(option, index);
-    if (index.data(SweepRowsModel::kMarkedRole).toBool()) {
-      QColor tint = option->palette.color(QPalette::Highlight);
-      tint.setAlphaF(0.25F);
-      option->backgroundBrush = tint;
-    }
-    if (index.data(SweepRowsModel::kOnFrontRole).toBool()) {
-      option->font.setBold(true);
-    }
-    if (index.data(SweepRowsModel::kFailedRole).toBool()) {
-      option->palette.setColor(QPalette::Text, faint_text(option->palette));
-    }
-  }
-};
-
-/// Ascending places as selected rows.
-QItemSelection rows_selected(const QAbstractItemModel& model, const std::vector<int>& places,
-                             int first_column, int last_column) {
-  QItemSelection selection;
-  for (std::size_t i = 0; i < places.size();) {
-    std::size_t end = i + 1;
-    while (end < places.size() && places[end] == places[end - 1] + 1) {
-      ++end;
-    }
-    selection.append(QItemSelectionRange(model.index(places[i], first_column),
-                                         model.index(places[end - 1], last_column)));
-    i = end;
-  }
-  return selection;
-}
-
-std::size_t runs_in(const std::vector<int>& places) {
-  std::size_t runs = places.empty() ? 0 : 1;
-  for (std::size_t i = 1; i < places.size(); ++i) {
-    runs += places[i] == places[i - 1] + 1 ? 0 : 1;
-  }
-  return runs;
-}
-
-/// Metrics that a chart is drawn of, the ones that vary first.
-QStringList numeric_metrics(const SweepTable& table) {
-  QStringList names;
-  for (const bool varying : {true, false}) {
-    for (const SweepColumn& metric : table.metrics()) {
-      if (!metric.numbers.empty() && metric.varies == varying) {
-        names << QString::fromStdString(metric.name);
-      }
-    }
-  }
-  return names;
-}
-
-QStringList options_by_variation(const SweepTable& table) {
-  QStringList names;
-  for (const bool varying : {true, false}) {
-    for (const SweepColumn& option : table.options()) {
-      if (option.varies == varying) {
-        names << QString::fromStdString(option.name);
-      }
-    }
-  }
-  return names;
-}
-
-/// The first of these that varies, or nothing.
-QString first_varying(const SweepTable& table, std::initializer_list<const char*> names,
-                      const QString& not_this) {
-  for (const char* name : names) {
-    const SweepColumn* metric = table.metric(name);
-    if (metric != nullptr && metric->varies && QString::fromUtf8(name) != not_this) {
-      return QString::fromUtf8(name);
-    }
-  }
-  return {};
-}
 
 /// Fills a combo box and keeps what was chosen if it is still there.
 void refill(QComboBox* box, const QStringList& texts, const QString& otherwise) {
@@ -144,7 +56,7 @@ SweepPage::SweepPage(Workspace& workspace)
       m_counts(new QLabel),
       m_live(new QLabel),
       m_shared(new QLabel),
-      m_table(new QTableView),
+      m_table(new SweepTableView(m_model)),
       m_columns(new QToolButton),
       m_open(new QPushButton(QStringLiteral("Open point as a run"))),
       m_copy_command(new QPushButton(QStringLiteral("Copy command"))),
@@ -191,13 +103,11 @@ SweepPage::SweepPage(Workspace& workspace)
     arrange_rows();
   });
   connect(&workspace.view(), &ViewStack::selection_changed, this, &SweepPage::show_selection);
-  connect(m_table->selectionModel(), &QItemSelectionModel::selectionChanged, this,
-          &SweepPage::take_table_selection);
+  connect(m_table, &SweepTableView::points_selected, this, &SweepPage::take_table_selection);
   connect(m_table, &QTableView::activated, this,
           [this](const QModelIndex& index) { open_row(m_model->row_of(index.row())); });
   connect(m_table->horizontalHeader(), &QHeaderView::sectionClicked, this,
           [this](int section) { sort_by(section, std::nullopt); });
-  connect(m_model, &SweepRowsModel::hidden_changed, this, &SweepPage::show_hidden_columns);
   connect(m_chart, &ParetoView::opened, this, &SweepPage::open_row);
   read_sweep();
 }
@@ -223,22 +133,6 @@ QWidget* SweepPage::make_table_side() {
   m_counts->setObjectName(QStringLiteral("sweep.counts"));
   m_live->setObjectName(QStringLiteral("sweep.live"));
   m_shared->setObjectName(QStringLiteral("sweep.shared"));
-
-  m_table->setObjectName(QStringLiteral("sweep.table"));
-  m_table->setAccessibleName(QStringLiteral("Points of the sweep"));
-  m_table->setModel(m_model);
-  m_table->setItemDelegate(new SweepRowDelegate(m_table));
-  m_table->setAlternatingRowColors(true);
-  m_table->setWordWrap(false);
-  m_table->setShowGrid(false);
-  m_table->verticalHeader()->hide();
-  m_table->verticalHeader()->setSectionResizeMode(QHeaderView::Fixed);
-  m_table->verticalHeader()->setDefaultSectionSize(m_table->fontMetrics().height() + 6);
-  m_table->horizontalHeader()->setSectionsClickable(true);
-  m_table->horizontalHeader()->setSectionsMovable(true);
-  m_table->horizontalHeader()->setSortIndicatorShown(true);
-  m_table->horizontalHeader()->setResizeContentsPrecision(100);
-  copy_cells_with_shortcut(m_table);
 
   m_columns->setText(QStringLiteral("Columns"));
   m_columns->setToolTip(
@@ -428,31 +322,20 @@ void SweepPage::read_sweep() {
 }
 
 void SweepPage::fill_choices(const SweepTable& table) {
-  const QStringList metrics = numeric_metrics(table);
-  const QStringList options = options_by_variation(table);
-  const bool same_store = m_shown_path == table.path();
-  const QString before = m_x.metric->currentText();
-  const bool same_lists = same_store && m_x.metric->count() == metrics.size() &&
-                          m_colour->count() == options.size() + 1;
-  if (same_lists && !before.isEmpty()) {
+  const SweepChoices choices = sweep_choices(table);
+  const bool same_lists = m_shown_path == table.path() &&
+                          m_x.metric->count() == choices.metrics.size() &&
+                          m_colour->count() == choices.options.size() + 1;
+  if (same_lists && !m_x.metric->currentText().isEmpty()) {
     return;
   }
   m_filling = true;
   m_shown_path = table.path();
-  const QString x = first_varying(
-      table, {"tokens_per_second", "kept_tokens_per_head_mean", "attended_tokens", "gpu_bytes"},
-      {});
-  const QString y = first_varying(
-      table,
-      {"l1_loss_relative", "output_error", "evicted_mass", "captured_mass", "recall", "tpot_ms"},
-      x);
-  refill(m_x.metric, metrics, x.isEmpty() ? metrics.value(0) : x);
-  refill(m_y.metric, metrics, y.isEmpty() ? metrics.value(1, metrics.value(0)) : y);
-  const QString colour = table.option("method") != nullptr && table.option("method")->varies
-                             ? QStringLiteral("method")
-                             : options.value(0);
-  refill(m_colour, QStringList{QStringLiteral("one colour")} + options, colour);
-  refill(m_shape, QStringList{QStringLiteral("as colour")} + options, QStringLiteral("as colour"));
+  refill(m_x.metric, choices.metrics, choices.x);
+  refill(m_y.metric, choices.metrics, choices.y);
+  refill(m_colour, QStringList{QStringLiteral("one colour")} + choices.options, choices.colour);
+  refill(m_shape, QStringList{QStringLiteral("as colour")} + choices.options,
+         QStringLiteral("as colour"));
   m_filling = false;
 }
 
@@ -488,50 +371,8 @@ void SweepPage::arrange_rows() {
 }
 
 void SweepPage::show_arrangement(std::shared_ptr<const SweepArrangement> arrangement) {
-  const auto& before = m_model->arrangement();
-  const bool same_store = before && before->table->path() == arrangement->table->path();
-  const bool same_fields =
-      same_store && before->table->options().size() == arrangement->table->options().size() &&
-      before->table->metrics().size() == arrangement->table->metrics().size();
-  const SweepQuery before_query = before ? before->query : SweepQuery();
-  const std::vector<CellBlock> blocks = same_store ? selected_blocks() : std::vector<CellBlock>();
-  const QModelIndex current = m_table->currentIndex();
-  std::optional<std::pair<std::uint32_t, SweepColumnId>> current_cell;
-  if (same_store && current.isValid()) {
-    current_cell.emplace(m_model->row_of(current.row()),
-                         m_model->fields()[static_cast<std::size_t>(current.column())]);
-  }
-  const int top = m_table->verticalScrollBar()->value();
-  std::optional<std::uint32_t> top_row;
-  if (same_store && top > 0 && top < m_model->rowCount()) {
-    top_row = m_model->row_of(top);
-  }
-
-  m_selecting = true;
-  m_model->show(arrangement);
-  if (!same_fields) {
-    m_table->resizeColumnsToContents();
-  }
-  show_hidden_columns();
-  const int sorted = m_model->column_of(m_sort);
-  m_table->horizontalHeader()->setSortIndicator(
-      sorted, m_descending ? Qt::DescendingOrder : Qt::AscendingOrder);
-  select_blocks(blocks);
-  if (current_cell) {
-    const int place = m_model->place_of(current_cell->first);
-    const int column = m_model->column_of(current_cell->second);
-    if (place >= 0 && column >= 0) {
-      m_table->selectionModel()->setCurrentIndex(m_model->index(place, column),
-                                                 QItemSelectionModel::NoUpdate);
-    }
-  }
-  if (top_row) {
-    if (const int place = m_model->place_of(*top_row); place >= 0) {
-      m_table->verticalScrollBar()->setValue(place);
-    }
-  }
-  m_selecting = false;
-
+  const std::shared_ptr<const SweepArrangement> before = m_model->arrangement();
+  const bool kept = m_table->show_arrangement(arrangement);
   m_counts->setText(counts_text(*arrangement));
   m_filter_error->setText(arrangement->filter_error);
   m_filter_error->setVisible(!arrangement->filter_error.isEmpty());
@@ -548,9 +389,10 @@ void SweepPage::show_arrangement(std::shared_ptr<const SweepArrangement> arrange
   show_chart();
   m_model->mark(workspace().view().selection().points);
   // Rows that come while one reads move nothing; another order or filter leads to what is selected.
-  const bool same_question = same_store && before_query == arrangement->query;
-  if (blocks.empty()) {
-    select_points(!same_question);
+  const bool same_question = before && before->table->path() == arrangement->table->path() &&
+                             before->query == arrangement->query;
+  if (!kept) {
+    m_table->select_points(workspace().view().selection().points, !same_question);
   }
 }
 
@@ -567,15 +409,6 @@ void SweepPage::show_chart() {
   look.colour = m_colour->currentIndex() > 0 ? m_colour->currentText().toStdString() : "";
   look.shape = m_shape->currentIndex() > 0 ? m_shape->currentText().toStdString() : "";
   m_chart->show_points(arrangement, look);
-}
-
-void SweepPage::show_hidden_columns() {
-  for (int column = 0; column < m_model->columnCount(); ++column) {
-    const bool hidden = m_model->is_hidden(column);
-    if (m_table->isColumnHidden(column) != hidden) {
-      m_table->setColumnHidden(column, hidden);
-    }
-  }
 }
 
 void SweepPage::show_live(const SweepTable& table) {
@@ -621,114 +454,25 @@ void SweepPage::fill_columns_menu() {
   }
 }
 
-std::vector<SweepPage::CellBlock> SweepPage::selected_blocks() const {
-  std::vector<CellBlock> blocks;
-  for (const QItemSelectionRange& range : m_table->selectionModel()->selection()) {
-    CellBlock& block = blocks.emplace_back();
-    for (int row = range.top(); row <= range.bottom(); ++row) {
-      block.rows.push_back(m_model->row_of(row));
-    }
-    block.first_column = m_model->fields()[static_cast<std::size_t>(range.left())];
-    block.last_column = m_model->fields()[static_cast<std::size_t>(range.right())];
-  }
-  return blocks;
-}
-
-void SweepPage::select_blocks(const std::vector<CellBlock>& blocks) {
-  QItemSelection selection;
-  std::size_t runs = 0;
-  for (const CellBlock& block : blocks) {
-    const int first = m_model->column_of(block.first_column);
-    const int last = m_model->column_of(block.last_column);
-    std::vector<int> places;
-    for (const std::uint32_t row : block.rows) {
-      if (const int place = m_model->place_of(row); place >= 0) {
-        places.push_back(place);
-      }
-    }
-    std::sort(places.begin(), places.end());
-    runs += runs_in(places);
-    if (first < 0 || last < first || runs > kMostRuns) {
-      return;
-    }
-    selection.append(rows_selected(*m_model, places, first, last));
-  }
-  m_table->selectionModel()->select(selection, QItemSelectionModel::ClearAndSelect);
-}
-
 void SweepPage::take_table_selection() {
-  if (m_selecting || !m_model->arrangement()) {
-    return;
-  }
-  Selection selection = workspace().view().selection();
-  selection.points.clear();
-  for (const CellBlock& block : selected_blocks()) {
-    for (const std::uint32_t row : block.rows) {
-      selection.points.push_back(m_model->arrangement()->table->number(row));
-    }
-  }
-  std::sort(selection.points.begin(), selection.points.end());
-  selection.points.erase(std::unique(selection.points.begin(), selection.points.end()),
-                         selection.points.end());
   m_selecting = true;
-  workspace().view().select(std::move(selection));
+  workspace().view().select(
+      gui::select_points(workspace().view().selection(), m_table->selected_points(), false));
   m_selecting = false;
 }
 
 void SweepPage::show_selection() {
   if (m_model->arrangement()) {
-    m_model->mark(workspace().view().selection().points);
+    const std::vector<std::int64_t>& points = workspace().view().selection().points;
+    m_model->mark(points);
     if (!m_selecting) {
-      select_points(true);
+      m_table->select_points(points, true);
     }
   }
-}
-
-void SweepPage::select_points(bool scroll) {
-  const SweepArrangement& arrangement = *m_model->arrangement();
-  const std::vector<std::int64_t>& points = workspace().view().selection().points;
-  std::vector<int> places;
-  if (!points.empty()) {
-    for (std::size_t i = 0; i < arrangement.shown.size(); ++i) {
-      if (std::binary_search(points.begin(), points.end(),
-                             arrangement.table->number(arrangement.shown[i]))) {
-        places.push_back(static_cast<int>(i));
-      }
-    }
-  }
-  m_selecting = true;
-  if (places.empty() || runs_in(places) > kMostRuns) {
-    m_table->clearSelection();
-  } else {
-    m_table->selectionModel()->select(
-        rows_selected(*m_model, places, 0, m_model->columnCount() - 1),
-        QItemSelectionModel::ClearAndSelect);
-  }
-  if (!places.empty() && scroll) {
-    const int column = std::max(1, m_table->currentIndex().column());
-    const QModelIndex first = m_model->index(places.front(), column);
-    m_table->selectionModel()->setCurrentIndex(first, QItemSelectionModel::NoUpdate);
-    m_table->scrollTo(first);
-  }
-  m_selecting = false;
 }
 
 std::vector<std::uint32_t> SweepPage::chosen_rows() const {
-  const auto& arrangement = m_model->arrangement();
-  if (!arrangement) {
-    return {};
-  }
-  const std::vector<std::int64_t>& points = workspace().view().selection().points;
-  std::vector<std::uint32_t> rows;
-  for (const std::uint32_t row : arrangement->shown) {
-    if (std::binary_search(points.begin(), points.end(), arrangement->table->number(row))) {
-      rows.push_back(row);
-    }
-  }
-  if (rows.empty() && m_table->currentIndex().isValid()) {
-    rows.push_back(m_model->row_of(m_table->currentIndex().row()));
-  }
-  return rows;
+  return m_table->chosen_rows(workspace().view().selection().points);
 }
 
 void SweepPage::open_row(std::uint32_t row) {

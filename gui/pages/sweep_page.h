@@ -8,7 +8,6 @@
 #include <QLineEdit>
 #include <QPushButton>
 #include <QStackedWidget>
-#include <QTableView>
 #include <QTimer>
 #include <QToolButton>
 #include <memory>
@@ -19,6 +18,7 @@
 #include "core/sweep_rows_model.h"
 #include "widgets/page.h"
 #include "widgets/pareto_view.h"
+#include "widgets/sweep_table_view.h"
 
 namespace kvsieve::gui {
 
@@ -50,12 +50,6 @@ class SweepPage : public Page {
   void keyPressEvent(QKeyEvent* event) override;
 
  private:
-  /// Cells that were selected, by what they are rather than where they stand.
-  struct CellBlock {
-    std::vector<std::uint32_t> rows;
-    SweepColumnId first_column;
-    SweepColumnId last_column;
-  };
   /// One axis of the chart.
   struct Axis {
     QComboBox* metric = nullptr;
@@ -72,16 +66,12 @@ class SweepPage : public Page {
   void arrange_rows();
   void show_arrangement(std::shared_ptr<const SweepArrangement> arrangement);
   void show_chart();
-  void show_hidden_columns();
   void show_live(const SweepTable& table);
   void sort_by(int column, std::optional<bool> descending);
   void fill_columns_menu();
   [[nodiscard]] std::optional<sim::ParetoObjective> objective(const Axis& axis) const;
-  [[nodiscard]] std::vector<CellBlock> selected_blocks() const;
-  void select_blocks(const std::vector<CellBlock>& blocks);
   void take_table_selection();
   void show_selection();
-  void select_points(bool scroll);
   /// Rows of the sweep that are selected, or the current one, in the table's order.
   [[nodiscard]] std::vector<std::uint32_t> chosen_rows() const;
   void open_row(std::uint32_t row);
@@ -94,7 +84,7 @@ class SweepPage : public Page {
   QLabel* m_counts;
   QLabel* m_live;
   QLabel* m_shared;
-  QTableView* m_table;
+  SweepTableView* m_table;
   QToolButton* m_columns;
   QPushButton* m_open;
   QPushButton* m_copy_command;

@@ -47,6 +47,7 @@ class PointViewTest : public QObject {
   void c21_selected_points_stand_out_of_the_densest_cloud();
   void c31_wheel_zooms_at_the_cursor_and_double_click_fits();
   void c31_a_drag_zooms_into_its_box();
+  void a_shift_drag_pans_and_picks_nothing();
   void c32_letters_and_arrows_zoom_and_pan();
   void c33_comma_and_full_stop_walk_the_kept_points_and_enter_picks();
   void c15_zooms_are_undone();
@@ -125,6 +126,22 @@ void PointViewTest::c31_a_drag_zooms_into_its_box() {
   QTest::mouseRelease(m_view.get(), Qt::LeftButton, {}, to);
   QVERIFY(std::abs(shown_x().low + 0.5) < 0.02);
   QVERIFY(std::abs(shown_x().high - 0.5) < 0.02);
+}
+
+void PointViewTest::a_shift_drag_pans_and_picks_nothing() {
+  QSignalSpy picked(m_view.get(), &PointView::picked);
+  const PointChart::Cloud& selected = m_view->chart()->clouds[1];
+  const QPoint from = pixel_of(selected.x[5], selected.y[5]).toPoint();
+  const QPoint to = from + QPoint(30, 20);
+  QTest::mousePress(m_view.get(), Qt::LeftButton, Qt::ShiftModifier, from);
+  QMouseEvent move(QEvent::MouseMove, to, m_view->mapToGlobal(to), Qt::NoButton, Qt::LeftButton,
+                   Qt::ShiftModifier);
+  QApplication::sendEvent(m_view.get(), &move);
+  QTest::mouseRelease(m_view.get(), Qt::LeftButton, Qt::ShiftModifier, to);
+  QVERIFY((pixel_of(selected.x[5], selected.y[5]) - to).manhattanLength() < 2.0);
+  QCOMPARE(picked.count(), 0);
+  QTest::mouseClick(m_view.get(), Qt::LeftButton, {}, to);
+  QCOMPARE(picked.count(), 1);
 }
 
 void PointViewTest::c32_letters_and_arrows_zoom_and_pan() {
