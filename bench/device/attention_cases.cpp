@@ -169,13 +169,10 @@ DeviceCase value_norms_case(const NormsShape& shape) {
                 memory.normal(shape.kv_heads * shape.tokens * shape.head_dim, shape.dtype);
             args.projections = memory.normal(heads * shape.head_dim * shape.width, shape.dtype);
             args.norms = memory.output<float>(heads * shape.tokens);
-            kernels::Work work;
-            for (std::int64_t head = 0; head < heads; ++head) {
-              work += kernels::value_norms_work(shape.tokens, shape.head_dim, shape.width,
-                                                element_bytes(shape.dtype));
-            }
-            return make_operation(std::move(memory), args, work,
-                                  [args](device::Stream& at) { device::value_norms(args, at); });
+            const kernels::Work work =
+                repeated(heads, kernels::value_norms_work(shape.tokens, shape.head_dim, shape.width,
+                                                          element_bytes(shape.dtype)));
+            return make_operation(std::move(memory), args, work, device::value_norms);
           }};
 }
 

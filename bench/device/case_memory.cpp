@@ -1,5 +1,7 @@
 #include "device/case_memory.h"
 
+#include <numeric>
+
 #include "kvsieve/kernels/counter_random.h"
 
 namespace kvsieve::bench::KVSIEVE_BACKEND_NS {
@@ -111,6 +113,16 @@ std::unique_ptr<DeviceOperation> make_operation(CaseMemory memory, std::any argu
                                                 std::function<void(device::Stream&)> enqueue) {
   return std::make_unique<MadeOperation>(std::move(memory), std::move(arguments), work,
                                          std::move(enqueue));
+}
+
+kernels::Work repeated(std::int64_t count, const kernels::Work& work) {
+  return {count * work.bytes_read, count * work.bytes_written, count * work.flops};
+}
+
+std::vector<std::int32_t> last_positions(std::int64_t tokens, std::int64_t count) {
+  std::vector<std::int32_t> positions(static_cast<std::size_t>(count));
+  std::iota(positions.begin(), positions.end(), static_cast<std::int32_t>(tokens - count));
+  return positions;
 }
 
 std::string case_name_of(traces::DType dtype) {

@@ -82,6 +82,20 @@ class CaseMemory {
 [[nodiscard]] std::unique_ptr<DeviceOperation> make_operation(
     CaseMemory memory, std::any arguments, kernels::Work work,
     std::function<void(device::Stream&)> enqueue);
+/// One that a launcher enqueues by its arguments.
+template <class Args>
+[[nodiscard]] std::unique_ptr<DeviceOperation> make_operation(
+    CaseMemory memory, const Args& args, const kernels::Work& work,
+    void (*launch)(const Args& args, device::Stream& stream)) {
+  return make_operation(std::move(memory), args, work,
+                        [args, launch](device::Stream& at) { launch(args, at); });
+}
+
+/// The work of `count` heads that do the same.
+[[nodiscard]] kernels::Work repeated(std::int64_t count, const kernels::Work& work);
+
+/// Positions of the last `count` of `tokens` tokens.
+[[nodiscard]] std::vector<std::int32_t> last_positions(std::int64_t tokens, std::int64_t count);
 
 /// As case names have it: "bf16".
 [[nodiscard]] std::string case_name_of(traces::DType dtype);

@@ -74,7 +74,7 @@ DeviceCase whiten_case(CaseSize size, DType dtype, std::int64_t head_dim, std::i
             args.z = memory.output<float>(keys * head_dim);
             return make_operation(std::move(memory), args,
                                   kernels::whiten_work(keys, head_dim, element_bytes(dtype)),
-                                  [args](device::Stream& at) { device::whiten(args, at); });
+                                  device::whiten);
           }};
 }
 
@@ -163,7 +163,7 @@ DeviceCase codeword_table_case(CaseSize size, std::int64_t head_dim, std::int64_
             args.centers = memory.output<float>(kv_heads * head_dim);
             return make_operation(std::move(memory), args,
                                   device::codeword_table_work(kv_heads, codewords, head_dim),
-                                  [args](device::Stream& at) { device::codeword_table(args, at); });
+                                  device::codeword_table);
           }};
 }
 
@@ -256,7 +256,7 @@ DeviceCase unpack_codes_case(CaseSize size, std::int64_t segments, std::int64_t 
             args.codes_stride = tokens;
             return make_operation(std::move(memory), args,
                                   kernels::unpack_codes_work(segments, tokens),
-                                  [args](device::Stream& at) { device::unpack_codes(args, at); });
+                                  device::unpack_codes);
           }};
 }
 

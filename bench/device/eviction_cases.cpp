@@ -33,13 +33,10 @@ DeviceCase window_scores_case(const ScoresShape& shape) {
           shape.size, [shape](device::Stream& stream) {
             CaseMemory memory(stream);
             const std::int64_t d = shape.head_dim;
-            std::vector<std::int32_t> positions(static_cast<std::size_t>(shape.window));
-            std::iota(positions.begin(), positions.end(),
-                      static_cast<std::int32_t>(shape.tokens - shape.window));
             device::WindowScoresArgs args;
             args.queries =
                 memory.normal(shape.kv_heads * shape.group * shape.window * d, shape.dtype);
-            args.positions = memory.copy(positions);
+            args.positions = memory.copy(last_positions(shape.tokens, shape.window));
             args.keys = memory.normal(shape.kv_heads * shape.tokens * d, shape.dtype);
             args.sequence_stride = shape.kv_heads * shape.tokens * d;
             args.head_stride = shape.tokens * d;
@@ -54,15 +51,11 @@ DeviceCase window_scores_case(const ScoresShape& shape) {
             args.attention.scale = 1.0 / std::sqrt(static_cast<double>(d));
             args.scores = memory.output<float>(shape.kv_heads * args.scored_tokens);
             args.workspace = memory.workspace(device::window_scores_workspace_bytes(args));
-            const kernels::Work one =
+            const kernels::Work work = repeated(
+                shape.kv_heads,
                 kernels::window_scores_work(shape.group, shape.window, shape.tokens,
-                                            args.scored_tokens, d, element_bytes(shape.dtype));
-            kernels::Work work;
-            for (std::int64_t head = 0; head < shape.kv_heads; ++head) {
-              work += one;
-            }
-            return make_operation(std::move(memory), args, work,
-                                  [args](device::Stream& at) { device::window_scores(args, at); });
+                                            args.scored_tokens, d, element_bytes(shape.dtype)));
+            return make_operation(std::move(memory), args, work, device::window_scores);
           }};
 }
 
@@ -86,9 +79,9 @@ DeviceCase budget_allocation_case(const AllocationShape& shape) {
             args.budgets = memory.output<std::int32_t>(shape.heads);
             args.first_not_finite = memory.output<std::int64_t>(1);
             args.workspace = memory.workspace(device::budget_allocation_workspace_bytes(args));
-            return make_operation(
-                std::move(memory), args, kernels::budget_allocation_work(shape.heads, shape.m),
-                [args](device::Stream& at) { device::budget_allocation(args, at); });
+            return make_operation(std::move(memory), args,
+                                  kernels::budget_allocation_work(shape.heads, shape.m),
+                                  device::budget_allocation);
           }};
 }
 
@@ -129,9 +122,9 @@ DeviceCase token_selection_case(const SelectionShape& shape) {
             args.offsets = memory.output<std::int64_t>(shape.units + 1);
             args.kept = memory.output<std::int32_t>(kept + shape.units * shape.window);
             args.workspace = memory.workspace(device::token_selection_workspace_bytes(args));
-            return make_operation(
-                std::move(memory), args, kernels::token_selection_work(shape.units * shape.m, kept),
-                [args](device::Stream& at) { device::token_selection(args, at); });
+            return make_operation(std::move(memory), args,
+                                  kernels::token_selection_work(shape.units * shape.m, kept),
+                                  device::token_selection);
           }};
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <numeric>
 
 #include "adakv/eviction_loss_device.h"
 #include "adakv/projected_loss_device.h"
@@ -35,9 +34,6 @@ DeviceCase eviction_loss_case(const LossShape& shape) {
             CaseMemory memory(stream);
             const std::int64_t heads = shape.kv_heads * shape.group;
             const std::int64_t d = shape.head_dim;
-            std::vector<std::int32_t> positions(static_cast<std::size_t>(shape.queries));
-            std::iota(positions.begin(), positions.end(),
-                      static_cast<std::int32_t>(shape.tokens - shape.queries));
             // Every fourth token and the last ones, in all units alike.
             const std::int64_t words = device::kept_words(shape.tokens);
             std::vector<std::uint32_t> row(static_cast<std::size_t>(words), 0x11111111U);
@@ -59,7 +55,7 @@ DeviceCase eviction_loss_case(const LossShape& shape) {
             args.dtype = shape.dtype;
             args.attention.scale = 1.0 / std::sqrt(static_cast<double>(d));
             args.rotated_queries = memory.normal(heads * shape.queries * d);
-            args.positions = memory.copy(positions);
+            args.positions = memory.copy(last_positions(shape.tokens, shape.queries));
             args.rotated_keys = memory.normal(shape.kv_heads * shape.tokens * d, shape.dtype);
             args.values = memory.normal(shape.kv_heads * shape.tokens * d, shape.dtype);
             args.norms = memory.normal(heads * shape.tokens);
@@ -71,14 +67,11 @@ DeviceCase eviction_loss_case(const LossShape& shape) {
             args.retained_mass = memory.output<float>(shape.selections * heads * shape.queries);
             args.kept_norm = memory.output<float>(shape.selections * heads * shape.queries);
             args.total_norm = memory.output<float>(heads * shape.queries);
-            kernels::Work work;
-            for (std::int64_t head = 0; head < shape.kv_heads; ++head) {
-              work += kernels::eviction_loss_work(shape.group, shape.queries, shape.tokens, d,
-                                                  shape.selections * kept_tokens,
-                                                  element_bytes(shape.dtype));
-            }
-            return make_operation(std::move(memory), args, work,
-                                  [args](device::Stream& at) { device::eviction_loss(args, at); });
+            const kernels::Work work = repeated(
+                shape.kv_heads, kernels::eviction_loss_work(
+                                    shape.group, shape.queries, shape.tokens, d,
+                                    shape.selections * kept_tokens, element_bytes(shape.dtype)));
+            return make_operation(std::move(memory), args, work, device::eviction_loss);
           }};
 }
 
@@ -120,7 +113,7 @@ DeviceCase projected_loss_case(const ProjectionShape& shape) {
                                   kernels::projected_loss_work(
                                       shape.q_heads, shape.units, shape.selections, shape.queries,
                                       shape.head_dim, shape.width, element_bytes(shape.dtype)),
-                                  [args](device::Stream& at) { device::projected_loss(args, at); });
+                                  device::projected_loss);
           }};
 }
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "a2ats/code_buckets_device.h"
 #include "a2ats/score_lookup_device.h"
@@ -40,8 +39,7 @@ DeviceCase rotate_rows_case(CaseSize size, std::int64_t rows, std::int64_t head_
             args.rope_dim = rope_dim;
             args.out = memory.output<float>(rows * head_dim);
             return make_operation(std::move(memory), args,
-                                  kernels::windowed_rope_work(rows, head_dim),
-                                  [args](device::Stream& at) { device::rotate_rows(args, at); });
+                                  kernels::windowed_rope_work(rows, head_dim), device::rotate_rows);
           }};
 }
 
@@ -62,9 +60,9 @@ DeviceCase windowed_scores_case(CaseSize size, std::int64_t rows, std::int64_t t
             args.stride = tokens;
             args.window = window;
             args.out = memory.output<float>(rows * tokens);
-            return make_operation(
-                std::move(memory), args, kernels::windowed_scores_work(rows, rows * tokens),
-                [args](device::Stream& at) { device::windowed_scores(args, at); });
+            return make_operation(std::move(memory), args,
+                                  kernels::windowed_scores_work(rows, rows * tokens),
+                                  device::windowed_scores);
           }};
 }
 
@@ -101,7 +99,7 @@ DeviceCase score_table_case(const TableShape& shape) {
                                   kernels::score_table_work(
                                       shape.segments, shape.kv_heads, shape.group, shape.codewords,
                                       shape.head_dim, element_bytes(shape.dtype)),
-                                  [args](device::Stream& at) { device::score_table(args, at); });
+                                  device::score_table);
           }};
 }
 
@@ -139,7 +137,7 @@ DeviceCase lookup_scores_case(const LookupShape& shape) {
             return make_operation(std::move(memory), args,
                                   kernels::lookup_scores_work(shape.segments, shape.group,
                                                               shape.codewords, shape.tokens),
-                                  [args](device::Stream& at) { device::lookup_scores(args, at); });
+                                  device::lookup_scores);
           }};
 }
 
@@ -166,7 +164,7 @@ DeviceCase topk_retrieval_case(const LookupShape& shape) {
             return make_operation(std::move(memory), args,
                                   kernels::topk_retrieval_work(shape.segments * shape.group,
                                                                shape.range().size(), shape.k()),
-                                  [args](device::Stream& at) { device::topk_retrieval(args, at); });
+                                  device::topk_retrieval);
           }};
 }
 
@@ -192,7 +190,7 @@ DeviceCase list_tokens_case(const LookupShape& shape) {
             return make_operation(std::move(memory), args,
                                   kernels::list_tokens_work(shape.segments, shape.range().size(),
                                                             shape.segments * capacity),
-                                  [args](device::Stream& at) { device::list_tokens(args, at); });
+                                  device::list_tokens);
           }};
 }
 
@@ -220,7 +218,7 @@ DeviceCase build_buckets_case(const LookupShape& shape) {
             return make_operation(
                 std::move(memory), args,
                 kernels::build_buckets_work(shape.segments, shape.range().size(), shape.codewords),
-                [args](device::Stream& at) { device::build_buckets(args, at); });
+                device::build_buckets);
           }};
 }
 
@@ -244,11 +242,10 @@ DeviceCase bucket_retrieval_case(const LookupShape& shape) {
             args.k = shape.k();
             args.mask = output_mask(shape, memory);
             args.workspace = memory.workspace(device::bucket_retrieval_workspace_bytes(args));
-            return make_operation(
-                std::move(memory), args,
-                kernels::code_buckets_work(shape.segments * shape.group, shape.codewords, shape.k(),
-                                           kTail),
-                [args](device::Stream& at) { device::bucket_retrieval(args, at); });
+            return make_operation(std::move(memory), args,
+                                  kernels::code_buckets_work(shape.segments * shape.group,
+                                                             shape.codewords, shape.k(), kTail),
+                                  device::bucket_retrieval);
           }};
 }
 

@@ -68,7 +68,7 @@ DeviceCase gather_rows_case(const GatherShape& shape) {
                 std::move(memory), args,
                 kernels::kv_gather_work(shape.segments * shape.selected, shape.head_dim,
                                         element_bytes(shape.dtype)),
-                [args](device::Stream& at) { device::gather_rows(args, at); });
+                device::gather_rows);
           }};
 }
 
@@ -168,7 +168,7 @@ DeviceCase unpack_rows_case(CaseSize size, DType dtype, std::int64_t n) {
             args.out = memory.output<float>(n);
             return make_operation(std::move(memory), args,
                                   kernels::unpack_rows_work(n, element_bytes(dtype)),
-                                  [args](device::Stream& at) { device::unpack_rows(args, at); });
+                                  device::unpack_rows);
           }};
 }
 

@@ -97,6 +97,8 @@ ActivityRecorder::~ActivityRecorder() {
 
 ActivityRecording ActivityRecorder::finish() {
   check(m_calls.flush_all(kFlushForced), "cuptiActivityFlushAll");
+  // Where there was never a buffer, none came back to ask at.
+  count_dropped(nullptr, 0);
   stop();
   if (m_problem != nullptr) {
     std::rethrow_exception(m_problem);
@@ -164,10 +166,7 @@ void ActivityRecorder::complete_buffer(void* context, std::uint32_t stream, std:
 
 void ActivityRecorder::take(void* context, std::uint32_t stream, std::uint8_t* buffer,
                             std::size_t valid_bytes) {
-  std::size_t dropped = 0;
-  check(m_calls.get_dropped_records(context, stream, &dropped),
-        "cuptiActivityGetNumDroppedRecords");
-  m_recording.dropped += static_cast<std::int64_t>(dropped);
+  count_dropped(context, stream);
   if (buffer == nullptr || valid_bytes == 0) {
     return;
   }
@@ -190,6 +189,13 @@ void ActivityRecorder::take(void* context, std::uint32_t stream, std::uint8_t* b
     const std::size_t end = i + 1 < begins.size() ? begins[i + 1] : valid_bytes;
     take_record(buffer + begins[i], end - begins[i]);
   }
+}
+
+void ActivityRecorder::count_dropped(void* context, std::uint32_t stream) {
+  std::size_t dropped = 0;
+  check(m_calls.get_dropped_records(context, stream, &dropped),
+        "cuptiActivityGetNumDroppedRecords");
+  m_recording.dropped += static_cast<std::int64_t>(dropped);
 }
 
 void ActivityRecorder::take_record(const std::uint8_t* record, std::size_t bytes) {

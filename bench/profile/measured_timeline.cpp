@@ -203,8 +203,7 @@ class TimelineMaker {
 
   // ---- Operations.
 
-  template <class Activity>
-  MeasuredActivity timed(const Activity& activity, sim::Lane lane) {
+  MeasuredActivity timed(const GpuActivity& activity, sim::Lane lane) {
     MeasuredActivity measured;
     measured.lane = lane;
     measured.begin_us = gpu_us(activity.begin_ns);
@@ -440,6 +439,12 @@ class TimelineMaker {
     note(std::count_if(m_records.calls.begin(), m_records.calls.end(),
                        [](const CallActivity& call) { return call.failed; }),
          "calls of CUDA did not succeed");
+    if (m_timeline.activities.empty()) {
+      m_timeline.notes.emplace_back("no kernel, copy or fill was recorded");
+    } else if (m_records.ranges.empty()) {
+      m_timeline.notes.emplace_back(
+          "no NVTX range was recorded: every kernel, copy and fill stands alone");
+    }
     if (m_shift_ns > 0) {
       m_timeline.notes.push_back(
           fmt::format("the GPU's times were moved by {:.3f} us, so that nothing begins before it "

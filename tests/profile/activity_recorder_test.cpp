@@ -93,6 +93,15 @@ TEST(ActivityRecorder, CountsWhatWasDropped) {
   EXPECT_EQ(stub.refused_buffers, 0);
 }
 
+TEST(ActivityRecorder, CountsWhatWasDroppedWithoutABuffer) {
+  CuptiStub& stub = fresh_stub();
+  stub.dropped = 9;
+  ActivityRecorder recorder(CuptiLibrary::open(stub_path()));
+  const ActivityRecording recording = recorder.finish();
+  EXPECT_EQ(recording.dropped, 9);
+  EXPECT_TRUE(recording.sizes.empty());
+}
+
 TEST(ActivityRecorder, AnEndCutOffIsKeptAsItCame) {
   RecordBuilder builder(130001);
   builder.call(1, 5, 6, 1).kernel("k", 1, 10, 20, 1).cut(101);

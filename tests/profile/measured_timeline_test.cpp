@@ -203,13 +203,23 @@ TEST(MeasuredTimeline, WhatIsMissingIsNoted) {
   EXPECT_TRUE(noted("1 ranges lack"));
   EXPECT_TRUE(noted("activity kind 38"));
   EXPECT_TRUE(noted("1 calls of CUDA did not succeed"));
-  EXPECT_EQ(timeline.notes.size(), 6U);
+  EXPECT_TRUE(noted("no kernel, copy or fill was recorded"));
+  EXPECT_EQ(timeline.notes.size(), 7U);
+}
+
+TEST(MeasuredTimeline, KernelsWithoutAnyRangeAreNoted) {
+  RecordBuilder builder(130001);
+  builder.call(kMain, 1000, 1200, 1).kernel("k", 7, 2000, 3000, 1);
+  EXPECT_EQ(timeline_of(builder).notes,
+            std::vector<std::string>{
+                "no NVTX range was recorded: every kernel, copy and fill stands alone"});
 }
 
 TEST(MeasuredTimeline, AnEmptyRecordingIsAnEmptyTimeline) {
   const MeasuredTimeline timeline = timeline_of(RecordBuilder(130001));
   EXPECT_TRUE(timeline.operations.empty());
   EXPECT_DOUBLE_EQ(timeline.total_us, 0.0);
+  EXPECT_EQ(timeline.notes, std::vector<std::string>{"no kernel, copy or fill was recorded"});
 }
 
 /// Whatever stands in a recording, a timeline comes of it; sanitizers watch.

@@ -43,6 +43,8 @@ class ActivityRecorder {
   void check(int result, const std::string& call) const;
   void stop() noexcept;
   void take(void* context, std::uint32_t stream, std::uint8_t* buffer, std::size_t valid_bytes);
+  /// Adds what was dropped since somebody asked.
+  void count_dropped(void* context, std::uint32_t stream);
   void take_record(const std::uint8_t* record, std::size_t bytes);
   [[nodiscard]] std::uint64_t number_of(const char* text);
   void name_calls();

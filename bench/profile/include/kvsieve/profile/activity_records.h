@@ -11,13 +11,17 @@
 
 namespace kvsieve::profile {
 
-struct KernelActivity {
-  std::string name;  ///< as nvcc mangled it
+/// What ran on a GPU.
+struct GpuActivity {
   std::int64_t begin_ns = 0;
   std::int64_t end_ns = 0;
   std::uint32_t device = 0;
   std::uint32_t stream = 0;
-  std::uint32_t correlation = 0;  ///< of the call that launched it
+  std::uint32_t correlation = 0;  ///< of the call that enqueued it
+};
+
+struct KernelActivity : GpuActivity {
+  std::string name;  ///< as nvcc mangled it
   std::array<std::int32_t, 3> grid{};
   std::array<std::int32_t, 3> block{};
   std::int64_t registers = 0;     ///< a thread
@@ -27,25 +31,15 @@ struct KernelActivity {
 /// Where copied bytes came from and went to.
 enum class CopyWay { kToGpu, kToHost, kOnGpu, kOther };
 
-struct CopyActivity {
+struct CopyActivity : GpuActivity {
   CopyWay way = CopyWay::kOther;
   std::int64_t bytes = 0;
   std::int64_t pieces = 1;  ///< copies that this record stands for, more than one of a batch
-  std::int64_t begin_ns = 0;
-  std::int64_t end_ns = 0;
-  std::uint32_t device = 0;
-  std::uint32_t stream = 0;
-  std::uint32_t correlation = 0;
 };
 
 /// Memory that was set to a value.
-struct FillActivity {
+struct FillActivity : GpuActivity {
   std::int64_t bytes = 0;
-  std::int64_t begin_ns = 0;
-  std::int64_t end_ns = 0;
-  std::uint32_t device = 0;
-  std::uint32_t stream = 0;
-  std::uint32_t correlation = 0;
 };
 
 /// A call of the CUDA runtime or driver.
