@@ -11,7 +11,7 @@
 #include "kvsieve/sim/version.h"
 #include "kvsieve/traces/error.h"
 #include "sim/retrieval/retrieval_expectations.h"
-#include "sim/retrieval/retrieval_reference.h"
+#include "sim/retrieval/scalar_attention.h"
 #include "traces/fails_with.h"
 
 namespace kvsieve::sim::tests {

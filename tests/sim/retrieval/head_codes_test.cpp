@@ -8,7 +8,7 @@
 
 #include "replay/float_rows.h"
 #include "sim/retrieval/retrieval_expectations.h"
-#include "sim/retrieval/retrieval_reference.h"
+#include "sim/retrieval/scalar_attention.h"
 
 namespace kvsieve::sim::tests {
 namespace {

@@ -6,85 +6,10 @@
 #include <numeric>
 #include <set>
 
-#include "kvsieve/kernels/codebook_training.h"
-#include "kvsieve/kernels/head_tensors.h"
-#include "kvsieve/traces/dtype.h"
-#include "kvsieve/traces/rope.h"
+#include "sim/retrieval/scorer_reference.h"
 
 namespace kvsieve::sim::tests {
 namespace {
-
-using Tokens = std::vector<std::int32_t>;
-
-double norm(const Vector& x) {
-  return std::sqrt(std::inner_product(x.begin(), x.end(), x.begin(), 0.0));
-}
-
-Vector minus(Vector a, const Vector& b) {
-  std::transform(a.begin(), a.end(), b.begin(), a.begin(), std::minus<>());
-  return a;
-}
-
-/// Tokens [begin, end), best first.
-Tokens ranked(const Vector& scores, std::int64_t begin, std::int64_t end) {
-  Tokens tokens;
-  for (std::int64_t j = begin; j < end; ++j) {
-    tokens.push_back(static_cast<std::int32_t>(j));
-  }
-  std::sort(tokens.begin(), tokens.end(), [&](std::int32_t a, std::int32_t b) {
-    const double of_a = scores[static_cast<std::size_t>(a)];
-    const double of_b = scores[static_cast<std::size_t>(b)];
-    return of_a != of_b ? of_a > of_b : a > b;
-  });
-  return tokens;
-}
-
-Tokens top_of(const Vector& scores, std::int64_t begin, std::int64_t end, std::int64_t k) {
-  Tokens tokens = ranked(scores, begin, end);
-  tokens.resize(static_cast<std::size_t>(k));
-  std::sort(tokens.begin(), tokens.end());
-  return tokens;
-}
-
-double shared(const Tokens& a, const Tokens& b) {
-  const std::set<std::int32_t> members(a.begin(), a.end());
-  return static_cast<double>(
-      std::count_if(b.begin(), b.end(), [&](std::int32_t j) { return members.count(j) > 0; }));
-}
-
-/// softmax(scores) over the listed tokens times the values.
-Vector attend(const Vector& scores, const Tokens& tokens, const std::vector<Vector>& values) {
-  double largest = -HUGE_VAL;
-  for (const std::int32_t j : tokens) {
-    largest = std::max(largest, scores[static_cast<std::size_t>(j)]);
-  }
-  double sum = 0.0;
-  Vector output(values[0].size(), 0.0);
-  for (const std::int32_t j : tokens) {
-    const double weight = std::exp(scores[static_cast<std::size_t>(j)] - largest);
-    sum += weight;
-    for (std::size_t t = 0; t < output.size(); ++t) {
-      output[t] += weight * values[static_cast<std::size_t>(j)][t];
-    }
-  }
-  for (double& x : output) {
-    x /= sum;
-  }
-  return output;
-}
-
-double mass_of(const Vector& scores, const Tokens& tokens) {
-  const double largest = *std::max_element(scores.begin(), scores.end());
-  double total = 0.0;
-  for (const double score : scores) {
-    total += std::exp(score - largest);
-  }
-  double mass = 0.0;
-  for (const std::int32_t j : tokens) {
-    mass += std::exp(scores[static_cast<std::size_t>(j)] - largest) / total;
-  }
-  return mass;
-}
 
 /// Sums behind mean and normalised squared errors.
 struct Errors {
@@ -104,26 +29,6 @@ struct Errors {
     }
   }
 };
-
-/// A set of rows and which of them every token has.
-struct Clusters {
-  std::vector<Vector> centroids;
-  std::vector<std::size_t> labels;
-};
-
-std::size_t nearest(const Vector& x, const std::vector<Vector>& centroids) {
-  std::size_t best = 0;
-  double least = HUGE_VAL;
-  for (std::size_t m = 0; m < centroids.size(); ++m) {
-    const Vector gap = minus(x, centroids[m]);
-    const double distance = std::inner_product(gap.begin(), gap.end(), gap.begin(), 0.0);
-    if (distance < least) {
-      least = distance;
-      best = m;
-    }
-  }
-  return best;
-}
 
 /// Hq K tokens shared out by largest remainder after a full sort of (probability, head, token).
 std::vector<std::int64_t> shared_out(const std::vector<Vector>& attention, std::int64_t k,
@@ -168,20 +73,13 @@ class Head {
         m_options(options),
         m_group(trace.header().model.group()),
         m_kv_head(kv_head),
-        m_keys(rows_of(layer.k, kv_head)),
+        m_scorer(trace, layer, kv_head, options, codebook),
         m_values(rows_of(layer.v, kv_head)) {
-    for (std::size_t j = 0; j < m_keys.size(); ++j) {
-      m_rotated_keys.push_back(rotated(m_keys[j], static_cast<double>(j), layer.spec.rope));
-    }
     for (std::int64_t g = 0; g < m_group; ++g) {
       m_queries.push_back(rows_of(layer.q, kv_head * m_group + g));
       m_queries.back().erase(m_queries.back().begin(),
                              m_queries.back().begin() + trace.prompt_queries());
     }
-    if (codebook != nullptr) {
-      encode(*codebook);
-    }
-    build_index();
   }
 
   /// Attention of query head g at step s as the scorer sees it, on eligible tokens.
@@ -230,207 +128,6 @@ class Head {
   }
 
  private:
-  void encode(const Codebook& codebook) {
-    const CodebookLayer& book = *codebook.find(m_layer.layer);
-    m_codewords = rows_of(book.codewords, m_kv_head);
-    const std::vector<Vector> lower = rows_of(book.cholesky, m_kv_head);
-    const std::size_t d = lower.size();
-    std::vector<Vector> h(d, Vector(d, 0.0));
-    for (std::size_t a = 0; a < d; ++a) {
-      for (std::size_t b = 0; b < d; ++b) {
-        h[a][b] = std::inner_product(lower[a].begin(), lower[a].end(), lower[b].begin(), 0.0);
-      }
-    }
-    Vector mean(d, 0.0);
-    if (codebook.info().center_keys) {
-      mean = rows_of(book.mean, m_kv_head)[0];
-    }
-    const bool rotated = codebook.info().kind == CodebookKind::kPostRope;
-    for (const Vector& key : rotated ? m_rotated_keys : m_keys) {
-      std::size_t best = 0;
-      double least = HUGE_VAL;
-      for (std::size_t m = 0; m < m_codewords.size(); ++m) {
-        const Vector gap = minus(minus(key, mean), m_codewords[m]);
-        double distance = 0.0;
-        for (std::size_t a = 0; a < d; ++a) {
-          distance += gap[a] * std::inner_product(gap.begin(), gap.end(), h[a].begin(), 0.0);
-        }
-        if (distance < least) {
-          least = distance;
-          best = m;
-        }
-      }
-      m_codes.push_back(best);
-    }
-    for (Vector& word : m_codewords) {
-      std::transform(word.begin(), word.end(), mean.begin(), word.begin(), std::plus<>());
-    }
-  }
-
-  void build_index() {
-    const std::size_t d = m_keys[0].size();
-    if (m_options.scorer == RetrievalScorer::kClusterCentroid) {
-      const std::int64_t clusters = m_options.codewords > 0
-                                        ? m_options.codewords
-                                        : auto_codewords(m_trace.header().prompt_tokens);
-      m_parts = {cluster(0, d, clusters)};
-    }
-    if (m_options.scorer == RetrievalScorer::kPq) {
-      const std::size_t width = d / static_cast<std::size_t>(m_options.pq_subvectors);
-      for (std::size_t first = 0; first < d; first += width) {
-        m_parts.push_back(cluster(first, width, std::int64_t{1} << m_options.pq_bits));
-      }
-    }
-    if (m_options.scorer == RetrievalScorer::kChannelSubset) {
-      choose_channels();
-    }
-  }
-
-  /// Columns [first, first + width) of the rotated keys, the prompt's rows clustered. k-means walks
-  /// its own way from rows that differ in the last bit, so they are the replay's.
-  Clusters cluster(std::size_t first, std::size_t width, std::int64_t clusters) const {
-    const std::size_t d = m_keys[0].size();
-    const std::size_t prompt = static_cast<std::size_t>(m_trace.header().prompt_tokens);
-    std::vector<float> keys(m_keys.size() * d);
-    const traces::RopeTable table(m_layer.spec.rope, static_cast<std::int64_t>(d));
-    const kernels::RopePhases phases(table, static_cast<std::int64_t>(m_keys.size()));
-    kernels::load_rotated_rows(
-        kernels::HeadSlice(m_layer.k, m_kv_head), phases,
-        {keys.data(), static_cast<std::int64_t>(m_keys.size()), static_cast<std::int64_t>(d)});
-    std::vector<float> points;
-    for (std::size_t j = 0; j < prompt; ++j) {
-      const auto row = keys.begin() + static_cast<std::ptrdiff_t>(j * d + first);
-      points.insert(points.end(), row, row + static_cast<std::ptrdiff_t>(width));
-    }
-    const kernels::KMeansResult found = kernels::kmeans(
-        {points.data(), static_cast<std::int64_t>(prompt), static_cast<std::int64_t>(width)},
-        {.clusters = clusters, .max_iterations = m_options.max_iterations, .seed = m_options.seed});
-    Clusters result;
-    for (std::int64_t m = 0; m < clusters; ++m) {
-      const auto row = found.centroids.begin() + m * static_cast<std::ptrdiff_t>(width);
-      result.centroids.emplace_back(row, row + static_cast<std::ptrdiff_t>(width));
-    }
-    for (std::size_t j = 0; j < m_keys.size(); ++j) {
-      const auto row = keys.begin() + static_cast<std::ptrdiff_t>(j * d + first);
-      result.labels.push_back(
-          nearest(Vector(row, row + static_cast<std::ptrdiff_t>(width)), result.centroids));
-    }
-    return result;
-  }
-
-  void choose_channels() {
-    Vector of_queries(m_keys[0].size(), 0.0);
-    for (std::int64_t g = 0; g < m_group; ++g) {
-      const std::vector<Vector> all = rows_of(m_layer.q, m_kv_head * m_group + g);
-      for (std::int64_t r = 0; r < m_trace.prompt_queries(); ++r) {
-        const Vector q =
-            rotated(all[static_cast<std::size_t>(r)],
-                    m_trace.query_positions()[static_cast<std::size_t>(r)], m_layer.spec.rope);
-        for (std::size_t t = 0; t < q.size(); ++t) {
-          of_queries[t] += std::abs(q[t]);
-        }
-      }
-    }
-    std::vector<std::pair<double, std::size_t>> order;
-    for (std::size_t t = 0; t < of_queries.size(); ++t) {
-      double of_keys = 0.0;
-      for (std::int64_t j = 0; j < m_trace.header().prompt_tokens; ++j) {
-        of_keys += std::abs(m_rotated_keys[static_cast<std::size_t>(j)][t]);
-      }
-      order.emplace_back(-of_queries[t] * of_keys, t);
-    }
-    std::sort(order.begin(), order.end());
-    for (std::int64_t c = 0; c < m_options.channels; ++c) {
-      m_channels.insert(order[static_cast<std::size_t>(c)].second);
-    }
-  }
-
-  [[nodiscard]] Vector method_scores(const Vector& q, const Vector& near, const Vector& far,
-                                     std::int64_t i) const {
-    const traces::AttentionSpec& attention = m_layer.spec.attention;
-    Vector scores = far;
-    switch (m_options.scorer) {
-      case RetrievalScorer::kExact:
-        return near;
-      case RetrievalScorer::kVqQueryAware:
-      case RetrievalScorer::kVqPlain: {
-        const Vector moved = rotated(q, static_cast<double>(m_options.distance), m_layer.spec.rope);
-        for (std::size_t j = 0; j < scores.size(); ++j) {
-          scores[j] = score_of(moved, m_codewords[m_codes[j]], attention);
-        }
-        return scores;
-      }
-      case RetrievalScorer::kVqPostRope: {
-        const Vector turned = rotated(q, static_cast<double>(i), m_layer.spec.rope);
-        for (std::size_t j = 0; j < scores.size(); ++j) {
-          scores[j] = score_of(turned, m_codewords[m_codes[j]], attention);
-        }
-        return scores;
-      }
-      case RetrievalScorer::kPq:
-      case RetrievalScorer::kClusterCentroid: {
-        const Vector turned = rotated(q, static_cast<double>(i), m_layer.spec.rope);
-        for (std::size_t j = 0; j < scores.size(); ++j) {
-          Vector key;
-          for (const Clusters& part : m_parts) {
-            const Vector& centroid = part.centroids[part.labels[j]];
-            key.insert(key.end(), centroid.begin(), centroid.end());
-          }
-          scores[j] = score_of(turned, key, attention);
-        }
-        return scores;
-      }
-      case RetrievalScorer::kChunkMean: {
-        const Vector turned = rotated(q, static_cast<double>(i), m_layer.spec.rope);
-        for (std::size_t j = 0; j < scores.size(); ++j) {
-          Vector mean(turned.size(), 0.0);
-          const std::size_t first = j / 8 * 8;
-          for (std::size_t n = first; n < std::min(first + 8, m_keys.size()); ++n) {
-            for (std::size_t t = 0; t < mean.size(); ++t) {
-              mean[t] += m_rotated_keys[n][t] / 8.0;
-            }
-          }
-          scores[j] = score_of(turned, mean, attention);
-        }
-        return scores;
-      }
-      case RetrievalScorer::kChannelSubset: {
-        const Vector turned = rotated(q, static_cast<double>(i), m_layer.spec.rope);
-        for (std::size_t j = 0; j < scores.size(); ++j) {
-          Vector key = m_rotated_keys[j];
-          for (std::size_t t = 0; t < key.size(); ++t) {
-            key[t] = m_channels.count(t) > 0 ? key[t] : 0.0;
-          }
-          scores[j] = score_of(turned, key, attention);
-        }
-        return scores;
-      }
-      case RetrievalScorer::kQuest: {
-        const Vector turned = rotated(q, static_cast<double>(i), m_layer.spec.rope);
-        for (std::size_t j = 0; j < scores.size(); ++j) {
-          Vector bound(turned.size());
-          const std::size_t first = j / 16 * 16;
-          for (std::size_t t = 0; t < turned.size(); ++t) {
-            double low = HUGE_VAL;
-            double high = -HUGE_VAL;
-            for (std::size_t n = first; n < std::min(first + 16, m_keys.size()); ++n) {
-              low = std::min(low, m_rotated_keys[n][t]);
-              high = std::max(high, m_rotated_keys[n][t]);
-            }
-            bound[t] = turned[t] * low > turned[t] * high ? low : high;
-          }
-          scores[j] = score_of(turned, bound, attention);
-        }
-        return scores;
-      }
-      case RetrievalScorer::kExactWrope:
-      case RetrievalScorer::kRandom:
-      case RetrievalScorer::kNone:
-        break;
-    }
-    return scores;
-  }
-
   struct Scores {
     Vector near;      // true
     Vector far;       // at the constant distance
@@ -446,11 +143,12 @@ class Head {
     Scores scores;
     for (std::int64_t j = 0; j <= i; ++j) {
       const auto token = static_cast<std::size_t>(j);
-      scores.near.push_back(score_of(turned, m_rotated_keys[token], m_layer.spec.attention));
-      scores.far.push_back(score_of(moved, m_keys[token], m_layer.spec.attention));
+      scores.near.push_back(
+          score_of(turned, m_scorer.rotated_keys()[token], m_layer.spec.attention));
+      scores.far.push_back(score_of(moved, m_scorer.keys()[token], m_layer.spec.attention));
       scores.windowed.push_back(i - j < m_options.window ? scores.near.back() : scores.far.back());
     }
-    scores.method = method_scores(q, scores.near, scores.far, i);
+    scores.method = m_scorer.scores(q, scores.near, scores.far, i);
     return scores;
   }
 
@@ -619,73 +317,16 @@ class Head {
   const std::vector<std::vector<std::int64_t>>* m_tops = nullptr;
   std::int64_t m_group;
   std::int64_t m_kv_head;
-  std::vector<Vector> m_keys;
-  std::vector<Vector> m_rotated_keys;
+  ScorerReference m_scorer;
   std::vector<Vector> m_values;
-  std::vector<std::vector<Vector>> m_queries;  // [G][m][d]
-  std::vector<Vector> m_codewords;
-  std::vector<std::size_t> m_codes;
-  std::vector<Clusters> m_parts;
-  std::set<std::size_t> m_channels;
+  std::vector<std::vector<Vector>> m_queries;                           // [G][m][d]
   std::map<std::int32_t, std::pair<std::int64_t, std::int64_t>> m_hot;  // uses, last use
   Errors m_wrope;
   Errors m_vq;
   Errors m_score;
 };
 
-Vector projected(const Vector& x, const std::vector<Vector>& w) {
-  Vector y(w[0].size(), 0.0);
-  for (std::size_t t = 0; t < x.size(); ++t) {
-    for (std::size_t c = 0; c < y.size(); ++c) {
-      y[c] += x[t] * w[t][c];
-    }
-  }
-  return y;
-}
-
-double abs_sum(const Vector& x) {
-  return std::accumulate(x.begin(), x.end(), 0.0,
-                         [](double sum, double value) { return sum + std::abs(value); });
-}
-
 }  // namespace
-
-std::vector<Vector> rows_of(const traces::TensorView& tensor, std::int64_t head) {
-  const auto rows = static_cast<std::size_t>(tensor.shape[1]);
-  const auto cols = static_cast<std::size_t>(tensor.shape[2]);
-  std::vector<float> values(rows * cols);
-  traces::to_float(
-      tensor.dtype,
-      tensor.data + static_cast<std::size_t>(head) * rows * cols * traces::size_of(tensor.dtype),
-      values);
-  std::vector<Vector> result;
-  for (std::size_t r = 0; r < rows; ++r) {
-    result.emplace_back(values.begin() + static_cast<std::ptrdiff_t>(r * cols),
-                        values.begin() + static_cast<std::ptrdiff_t>((r + 1) * cols));
-  }
-  return result;
-}
-
-Vector rotated(Vector x, double position, const traces::RopeSpec& spec) {
-  const std::vector<double> frequencies = traces::rope_frequencies(spec);
-  const std::size_t pairs = frequencies.size();
-  for (std::size_t t = 0; t < pairs; ++t) {
-    const bool half = spec.pairing == traces::RopePairing::kHalf;
-    double& a = x[half ? t : 2 * t];
-    double& b = x[half ? t + pairs : 2 * t + 1];
-    const double cos = std::cos(position * frequencies[t]) * spec.attention_factor;
-    const double sin = std::sin(position * frequencies[t]) * spec.attention_factor;
-    const double turned = a * cos - b * sin;
-    b = a * sin + b * cos;
-    a = turned;
-  }
-  return x;
-}
-
-double score_of(const Vector& q, const Vector& k, const traces::AttentionSpec& attention) {
-  const double score = attention.scale * std::inner_product(q.begin(), q.end(), k.begin(), 0.0);
-  return attention.softcap ? *attention.softcap * std::tanh(score / *attention.softcap) : score;
-}
 
 ReferenceRetrieval reference_retrieval(const traces::Trace& trace, std::size_t index,
                                        const RetrievalOptions& options, const Codebook* codebook) {

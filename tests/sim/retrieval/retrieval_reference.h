@@ -8,10 +8,9 @@
 
 #include "kvsieve/sim/retrieval_replay.h"
 #include "kvsieve/traces/trace.h"
+#include "sim/retrieval/scalar_attention.h"
 
 namespace kvsieve::sim::tests {
-
-using Vector = std::vector<double>;
 
 /// One query head at one step.
 struct ReferenceQuery {
@@ -51,15 +50,5 @@ struct ReferenceRetrieval {
 [[nodiscard]] ReferenceRetrieval reference_retrieval(const traces::Trace& trace, std::size_t index,
                                                      const RetrievalOptions& options,
                                                      const Codebook* codebook);
-
-/// Rows of one head of a tensor in double precision, [rows][cols].
-[[nodiscard]] std::vector<Vector> rows_of(const traces::TensorView& tensor, std::int64_t head);
-
-/// x rotated by any amount with the layer's own frequencies.
-[[nodiscard]] Vector rotated(Vector x, double position, const traces::RopeSpec& spec);
-
-/// scale * q.k with the softcap, if any.
-[[nodiscard]] double score_of(const Vector& q, const Vector& k,
-                              const traces::AttentionSpec& attention);
 
 }  // namespace kvsieve::sim::tests
