@@ -85,7 +85,7 @@ HeadId DeltaMapView::head_of(Cell cell) const {
   return {m_map.layers[cell / m_map.heads.size()], m_map.heads[cell % m_map.heads.size()]};
 }
 
-QRectF DeltaMapView::grid(const QSizeF& size) const {
+HeadGrid DeltaMapView::grid(const QSizeF& size) const {
   const QFontMetricsF metrics(font());
   double widest = 0.0;
   for (const std::int64_t layer : m_map.layers) {
@@ -99,7 +99,11 @@ QRectF DeltaMapView::grid(const QSizeF& size) const {
                                 kLargestCell * static_cast<double>(m_map.heads.size()));
   const double height = std::min(size.height() - bottom - kPadding,
                                  kLargestHeight * static_cast<double>(m_map.layers.size()));
-  return {left, kPadding, std::max(width, 1.0), std::max(height, 1.0)};
+  HeadGrid grid{static_cast<int>(m_map.layers.size()), static_cast<int>(m_map.heads.size()), left,
+                kPadding};
+  grid.cell_width = std::max(width, 1.0) / grid.columns;
+  grid.cell_height = std::max(height, 1.0) / grid.rows;
+  return grid;
 }
 
 QSize DeltaMapView::sizeHint() const {
@@ -107,13 +111,10 @@ QSize DeltaMapView::sizeHint() const {
   return {640, std::clamp(90 + 22 * rows, 220, 620)};
 }
 
-QRectF DeltaMapView::rect_of(Cell cell, const QRectF& grid) const {
-  const double columns = static_cast<double>(m_map.heads.size());
-  const double rows = static_cast<double>(m_map.layers.size());
-  const double column = static_cast<double>(cell % m_map.heads.size());
-  const double row = static_cast<double>(cell / m_map.heads.size());
-  return {grid.left() + grid.width() * column / columns, grid.top() + grid.height() * row / rows,
-          grid.width() / columns, grid.height() / rows};
+QRectF DeltaMapView::rect_of(Cell cell, const HeadGrid& grid) const {
+  const auto columns = m_map.heads.size();
+  return {grid.x(static_cast<int>(cell % columns)), grid.y(static_cast<int>(cell / columns)),
+          grid.cell_width, grid.cell_height};
 }
 
 QRectF DeltaMapView::cell_of(const HeadId& head) const {
@@ -129,15 +130,10 @@ std::optional<DeltaMapView::Cell> DeltaMapView::cell_at(const QPointF& place) co
   if (is_empty()) {
     return std::nullopt;
   }
-  const QRectF area = grid(size());
-  if (!area.contains(place)) {
-    return std::nullopt;
-  }
-  const auto at = [](double share, std::size_t count) {
-    return std::min(static_cast<std::size_t>(share * static_cast<double>(count)), count - 1);
-  };
-  return at((place.y() - area.top()) / area.height(), m_map.layers.size()) * m_map.heads.size() +
-         at((place.x() - area.left()) / area.width(), m_map.heads.size());
+  const auto cell = grid(size()).cell_at(place.x(), place.y());
+  return cell ? std::optional(static_cast<std::size_t>(cell->row) * m_map.heads.size() +
+                              static_cast<std::size_t>(cell->column))
+              : std::nullopt;
 }
 
 void DeltaMapView::draw_scale(QPainter& painter, const QRectF& area) const {
@@ -169,12 +165,14 @@ void DeltaMapView::draw_scale(QPainter& painter, const QRectF& area) const {
 void DeltaMapView::draw_all(QPainter& painter, const QSizeF& size) const {
   painter.setFont(font());
   const QFontMetricsF metrics(font());
-  const QRectF area = grid(size);
+  const HeadGrid cells = grid(size);
+  const QRectF area(QPointF(cells.left, cells.top),
+                    QPointF(cells.x(cells.columns), cells.y(cells.rows)));
   const QColor text = palette().color(QPalette::Text);
   const Selection& selection = workspace().view().selection();
   const bool query_heads = m_figure.startsWith(QStringLiteral("query_heads/"));
   for (Cell cell = 0; cell < m_map.values.size(); ++cell) {
-    const QRectF rect = rect_of(cell, area);
+    const QRectF rect = rect_of(cell, cells);
     const double gap = std::min(1.0, 0.1 * rect.width());
     const QRectF inner = rect.adjusted(0, 0, -gap, -gap);
     const std::optional<double> here = change(cell);
@@ -201,7 +199,7 @@ void DeltaMapView::draw_all(QPainter& painter, const QSizeF& size) const {
     if (!selection.heads.empty() && selection.contains(head_of(cell))) {
       painter.setPen(QPen(text, 2.0));
       painter.setBrush(Qt::NoBrush);
-      painter.drawRect(rect_of(cell, area).adjusted(0.5, 0.5, -1.5, -1.5));
+      painter.drawRect(rect_of(cell, cells).adjusted(0.5, 0.5, -1.5, -1.5));
     }
   }
   painter.setPen(text);
@@ -211,7 +209,7 @@ void DeltaMapView::draw_all(QPainter& painter, const QSizeF& size) const {
   };
   const std::size_t row_stride = every(area.height(), m_map.layers.size(), metrics.height());
   for (std::size_t row = 0; row < m_map.layers.size(); row += row_stride) {
-    const QRectF rect = rect_of(row * m_map.heads.size(), area);
+    const QRectF rect = rect_of(row * m_map.heads.size(), cells);
     painter.drawText(QRectF(0, rect.center().y() - metrics.height() / 2, area.left() - kPadding,
                             metrics.height()),
                      Qt::AlignRight | Qt::AlignVCenter, QString::number(m_map.layers[row]));
@@ -219,7 +217,7 @@ void DeltaMapView::draw_all(QPainter& painter, const QSizeF& size) const {
   const double label_width = metrics.horizontalAdvance(QString::number(m_map.heads.back())) + 8.0;
   const std::size_t column_stride = every(area.width(), m_map.heads.size(), label_width);
   for (std::size_t column = 0; column < m_map.heads.size(); column += column_stride) {
-    const QRectF rect = rect_of(column, area);
+    const QRectF rect = rect_of(column, cells);
     painter.drawText(QRectF(rect.center().x() - label_width, area.bottom() + kPadding / 2,
                             2.0 * label_width, metrics.height()),
                      Qt::AlignCenter, QString::number(m_map.heads[column]));

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/head_grid.h"
 #include "core/run_delta.h"
 #include "widgets/plot_view.h"
 
@@ -41,8 +42,8 @@ class DeltaMapView : public PlotView {
  private:
   /// Index of a cell in the map.
   using Cell = std::size_t;
-  [[nodiscard]] QRectF grid(const QSizeF& size) const;
-  [[nodiscard]] QRectF rect_of(Cell cell, const QRectF& grid) const;
+  [[nodiscard]] HeadGrid grid(const QSizeF& size) const;
+  [[nodiscard]] QRectF rect_of(Cell cell, const HeadGrid& grid) const;
   [[nodiscard]] std::optional<Cell> cell_at(const QPointF& place) const;
   [[nodiscard]] HeadId head_of(Cell cell) const;
   /// What the colour shows: the change, absolute or relative.
