@@ -39,7 +39,8 @@ DeviceCase rotate_rows_case(CaseSize size, std::int64_t rows, std::int64_t head_
             args.rope_dim = rope_dim;
             args.out = memory.output<float>(rows * head_dim);
             return make_operation(std::move(memory), args,
-                                  kernels::windowed_rope_work(rows, head_dim), device::rotate_rows);
+                                  kernels::windowed_rope_work(rows, head_dim, rope_dim),
+                                  device::rotate_rows);
           }};
 }
 

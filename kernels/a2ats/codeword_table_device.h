@@ -23,7 +23,7 @@ inline constexpr std::int64_t kMaxCodewords = 65536;
 /// norm for each codeword.
 [[nodiscard]] constexpr Work codeword_table_work(std::int64_t kv_heads, std::int64_t codewords,
                                                  std::int64_t d) {
-  return {kv_heads * (codewords + d) * d * 4,
+  return {kv_heads * (codewords * d + d * (d + 1) / 2) * 4,
           kv_heads * (padded_codewords(codewords) * (d + 1) + d) * 4,
           kv_heads * codewords * 2 * d * (d + 2)};
 }

@@ -255,7 +255,7 @@ StageTime StageTimes::stage(CostStage stage, bool sliding, CostTerms* terms) con
     case CostStage::kRotate: {
       const Work work = kernels::windowed_rope_work(
           whole(m_batch * static_cast<double>(2 * m_model.q_heads + m_model.kv_heads)),
-          m_model.head_dim);
+          m_model.head_dim, m_model.head_dim);
       return gpu(gpu_times.kernel_us(work, 2.0, false, terms));
     }
     case CostStage::kEncode:

@@ -1,11 +1,13 @@
 """docs/ci.md as a new user follows it: its commands run on a fresh copy of the sample project, once
 unchanged and once with a slow-down planted; so do the steps of the pipelines."""
 
+import functools
 import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 import unittest
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -49,6 +51,23 @@ def linked_program(report):
 
 def yaml_blocks():
     return re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+
+
+def measured(test):
+    """Tries a test up to three times, in a fresh project: whatever else the machine did while one
+    side ran for some milliseconds may have hidden the slow-down, or looked like one."""
+    @functools.wraps(test)
+    def tried(self):
+        for _ in range(2):
+            try:
+                test(self)
+                return
+            except AssertionError as failure:
+                print(f"{test.__name__} once more: {failure}", file=sys.stderr)
+                self.doCleanups()
+                self.setUp()
+        test(self)
+    return tried
 
 
 class RecipeProject(CliTest):
@@ -125,6 +144,7 @@ class RecipeTest(RecipeProject):
         program = self.project / "kvsieve/build/release" / linked_program(report)
         self.assertEqual(path, str(program.parent))
 
+    @measured
     def test_timings(self):
         self.shell("git checkout -qb change")
         build, gate = commands("timings")
@@ -148,6 +168,7 @@ class RecipeTest(RecipeProject):
         self.assertIn("1 removed, highest_average/n:4096/window:16 first",
                       self.shell(gate, CHECK_FAILED))
 
+    @measured
     def test_history(self):
         self.shell("cmake -S . -B build/new -DCMAKE_BUILD_TYPE=Release && cmake --build build/new")
         [history] = commands("history")
@@ -167,6 +188,7 @@ class RecipeTest(RecipeProject):
         self.shell(model.replace("h100-sxm", "a100-sxm-80"), CHECK_FAILED)
 
 
+    @measured
     def test_two_builds_of_kvsieve(self):
         [against] = commands("against")
         old = self.folder / "main/build/release/cli/kvsieve"
@@ -211,6 +233,7 @@ class PipelineTest(RecipeProject):
         self.shell("git checkout -qb change")
         self.plant_a_slow_down()
 
+    @measured
     def test_gitlab(self):
         job = yaml.safe_load((SAMPLE_PROJECT / ".gitlab-ci.yml").read_text())["performance"]
         report = self.shell("\n".join(job["script"]), CHECK_FAILED,
@@ -219,6 +242,7 @@ class PipelineTest(RecipeProject):
         for path in job["artifacts"]["paths"] + [job["artifacts"]["reports"]["junit"]]:
             self.assertTrue((self.project / path).exists(), path)
 
+    @measured
     def test_github(self):
         job = yaml.safe_load(WORKFLOW.read_text())["jobs"]["compare"]
         inputs = yaml.safe_load(WORKFLOW.read_text())[True]["workflow_call"]["inputs"]

@@ -88,9 +88,9 @@ Traffic codeword_table(const device::CodewordTableArgs& args, const kernels::Wor
   const std::int64_t centers = codeword_bytes;
   // The triangle for each of two products and each block.
   const std::int64_t triangle_bytes = d * (d + 1) / 2 * kNumberBytes;
-  const std::int64_t factors = blocks_of(device::codeword_table_config(args)) * 2 * triangle_bytes;
-  const std::int64_t factors_once = args.kv_heads * d * d * kNumberBytes;
-  return {work.bytes_read - factors_once + codewords_again + centers + factors, work.bytes_written};
+  const std::int64_t factors_again =
+      (blocks_of(device::codeword_table_config(args)) * 2 - args.kv_heads) * triangle_bytes;
+  return {work.bytes_read + codewords_again + centers + factors_again, work.bytes_written};
 }
 
 /// Bytes of packed codes that are kept beside a new one that begins within a word.

@@ -19,11 +19,9 @@ constexpr std::int64_t kCountBytes = sizeof(std::int32_t);
 constexpr std::int64_t kCodeBytes = sizeof(std::uint16_t);
 
 Traffic rotate_rows(const device::RotateRowsArgs& args, const kernels::Work& work) {
-  // Cosine and sine of a pair; neighbouring threads have different pairs. The work has a table of
-  // whole rows.
-  const std::int64_t phases = args.row_count * args.rope_dim * kNumberBytes;
-  const std::int64_t table_once = args.head_dim * kNumberBytes;
-  return {work.bytes_read - table_once + phases, work.bytes_written};
+  // Cosine and sine of a pair; neighbouring threads have different pairs.
+  const std::int64_t phases_again = (args.row_count - 1) * args.rope_dim * kNumberBytes;
+  return {work.bytes_read + phases_again, work.bytes_written};
 }
 
 /// Of rows that see all tokens, into memory of their own.

@@ -318,7 +318,9 @@ TEST(WindowedRope, ScoresMayBeWrittenOverEitherInput) {
 }
 
 TEST(WindowedRope, WorkCountsRowsAndOneTable) {
-  static_assert(windowed_rope_work(4, 64).bytes_written == 4 * 64 * 4);
+  static_assert(windowed_rope_work(4, 80, 64).bytes_read == 4 * 80 * 4 + 64 * 4);
+  static_assert(windowed_rope_work(4, 80, 64).bytes_written == 4 * 80 * 4);
+  static_assert(windowed_rope_work(4, 80, 64).flops == 4 * 32 * 2 * 3);
 }
 
 }  // namespace

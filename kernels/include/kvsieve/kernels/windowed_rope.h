@@ -32,9 +32,11 @@ void windowed_scores(MatrixView<const float> near, MatrixView<const float> far,
                      std::span<const std::int32_t> positions, std::int64_t window,
                      MatrixView<float> out);
 
-/// Work of rotate_to_distance for R rows: two products and one sum for each of 2 outputs a pair.
-[[nodiscard]] constexpr Work windowed_rope_work(std::int64_t rows, std::int64_t d) {
-  return {(rows + 1) * d * 4, rows * d * 4, 3 * rows * d};
+/// Work of rotate_to_distance for R rows of which `rope_dim` numbers are rotated: two products and
+/// one sum for each of 2 outputs a pair.
+[[nodiscard]] constexpr Work windowed_rope_work(std::int64_t rows, std::int64_t d,
+                                                std::int64_t rope_dim) {
+  return {(rows * d + rope_dim) * 4, rows * d * 4, 3 * rows * rope_dim};
 }
 
 }  // namespace kvsieve::kernels
