@@ -59,6 +59,8 @@ TEST(Interleaving, WhatScattersIsNoisyAndADifferenceIsNot) {
   EXPECT_FALSE(is_noisy(around(1e-4, 0.01), around(1e-4, 0.01)));
   EXPECT_FALSE(is_noisy(around(1e-4, 0.01), around(9e-4, 0.01)));
   EXPECT_TRUE(is_noisy(around(1e-4, 0.2), around(1e-4, 0.2)));
+  EXPECT_TRUE(is_noisy(around(1e-4, 0.2), around(1e-4, 0.0)));
+  EXPECT_TRUE(is_noisy(around(1e-4, 0.0), around(1e-4, 0.2)));
   // Phases: each time is like the one before.
   std::vector<double> phases = around(1e-4, 0.02);
   EXPECT_FALSE(is_noisy(phases, phases));
