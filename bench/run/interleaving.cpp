@@ -35,14 +35,8 @@ std::vector<std::size_t> counted_blocks(std::span<const double> disturbances, st
 
 bool is_noisy(std::span<const double> before, std::span<const double> after) {
   constexpr double kMostNoise = 0.005;
-  const auto logarithms = [](std::span<const double> seconds) {
-    std::vector<double> logs(seconds.size());
-    std::transform(seconds.begin(), seconds.end(), logs.begin(),
-                   [](double value) { return std::log(value); });
-    return logs;
-  };
-  const std::vector<double> old_logs = logarithms(before);
-  const std::vector<double> new_logs = logarithms(after);
+  const std::vector<double> old_logs = sim::logarithms(before);
+  const std::vector<double> new_logs = sim::logarithms(after);
   const double inflation =
       std::max(sim::variance_inflation(old_logs), sim::variance_inflation(new_logs));
   // Side by side: of one that scatters beside one that does not, a common median tells nothing.

@@ -266,6 +266,13 @@ Shift shift_between(std::span<const double> first, std::span<const double> secon
   return shift;
 }
 
+std::vector<double> logarithms(std::span<const double> values) {
+  std::vector<double> logs(values.size());
+  std::transform(values.begin(), values.end(), logs.begin(),
+                 [](double value) { return std::log(value); });
+  return logs;
+}
+
 double shift_noise(std::span<const double> first, std::span<const double> second,
                    double inflation) {
   std::vector<double> residuals;

@@ -32,13 +32,6 @@ std::size_t tests_of(std::size_t before, std::size_t after, std::optional<Pareto
   return best && std::min(before, after) >= kLeastOfTwoTests ? kTelling.size() : 1;
 }
 
-std::vector<double> logarithms(const std::vector<double>& values) {
-  std::vector<double> logs(values.size());
-  std::transform(values.begin(), values.end(), logs.begin(),
-                 [](double value) { return std::log(value); });
-  return logs;
-}
-
 /// Changes the sign of all, so that the better ones come first.
 void negate(std::vector<double>& logs) {
   std::transform(logs.begin(), logs.end(), logs.begin(), std::negate<>());

@@ -133,28 +133,28 @@ RecordBuilder& RecordBuilder::driver_call(std::uint32_t thread, std::int64_t beg
   return *this;
 }
 
-RecordBuilder& RecordBuilder::range_begin(std::uint32_t thread, std::int64_t time_ns,
-                                          std::uint32_t id, const std::string& name) {
+std::uint8_t* RecordBuilder::add_marker(std::uint32_t flag, std::uint32_t thread,
+                                        std::int64_t time_ns, std::uint32_t id) {
   using namespace marker_layout;
   std::uint8_t* record = add(12);
-  put(record, kFlags, kStartFlag);
+  put(record, kFlags, flag);
   put(record, kObject, kThreadObject);
   put(record, kThread, thread);
   put(record, kTime, time_ns);
   put(record, kId, id);
-  put(record, kName, keep(name));
+  return record;
+}
+
+RecordBuilder& RecordBuilder::range_begin(std::uint32_t thread, std::int64_t time_ns,
+                                          std::uint32_t id, const std::string& name) {
+  using namespace marker_layout;
+  put(add_marker(kStartFlag, thread, time_ns, id), kName, keep(name));
   return *this;
 }
 
 RecordBuilder& RecordBuilder::range_end(std::uint32_t thread, std::int64_t time_ns,
                                         std::uint32_t id) {
-  using namespace marker_layout;
-  std::uint8_t* record = add(12);
-  put(record, kFlags, kEndFlag);
-  put(record, kObject, kThreadObject);
-  put(record, kThread, thread);
-  put(record, kTime, time_ns);
-  put(record, kId, id);
+  add_marker(marker_layout::kEndFlag, thread, time_ns, id);
   return *this;
 }
 

@@ -67,6 +67,9 @@ class RecordBuilder {
   /// With what copies and fills share.
   std::uint8_t* add_transfer(std::uint32_t kind, std::uint32_t stream, std::int64_t begin_ns,
                              std::int64_t end_ns, std::int64_t bytes);
+  /// What the records that begin and end a range share.
+  std::uint8_t* add_marker(std::uint32_t flag, std::uint32_t thread, std::int64_t time_ns,
+                           std::uint32_t id);
   [[nodiscard]] const char* keep(const std::string& text);
 
   std::uint32_t m_version;

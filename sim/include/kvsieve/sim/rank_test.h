@@ -48,6 +48,9 @@ struct Shift {
 [[nodiscard]] Shift shift_between(std::span<const double> first, std::span<const double> second,
                                   double confidence, double inflation = 1.0, double telling = 1.0);
 
+/// Of values above 0: a shift of these is a ratio of the values.
+[[nodiscard]] std::vector<double> logarithms(std::span<const double> values);
+
 /// By how much a shift is off because the samples scatter, as a standard error:
 /// 1.2533 s sqrt(inflation / m + inflation / n), s the robust deviation of all values from their
 /// own sample's median, so that the shift itself plays no part. Neither sample may be empty.
