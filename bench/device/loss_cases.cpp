@@ -69,7 +69,7 @@ DeviceCase eviction_loss_case(const LossShape& shape) {
             args.total_norm = memory.output<float>(heads * shape.queries);
             const kernels::Work work = repeated(
                 shape.kv_heads, kernels::eviction_loss_work(
-                                    shape.group, shape.queries, shape.tokens, d,
+                                    shape.group, shape.queries, shape.tokens, d, shape.selections,
                                     shape.selections * kept_tokens, element_bytes(shape.dtype)));
             return make_operation(std::move(memory), args, work, device::eviction_loss);
           }};

@@ -143,7 +143,7 @@ DeviceCase lookup_scores_case(const LookupShape& shape) {
 }
 
 device::RetrievedMask output_mask(const LookupShape& shape, CaseMemory& memory) {
-  const std::int64_t words = device::mask_words(shape.tokens);
+  const std::int64_t words = kernels::mask_words(shape.tokens);
   return {.words = memory.output<std::uint32_t>(shape.segments * words),
           .stride = words,
           .boundary_ties = memory.output<std::int32_t>(shape.segments * shape.group),
@@ -162,10 +162,10 @@ DeviceCase topk_retrieval_case(const LookupShape& shape) {
             args.k = shape.k();
             args.mask = output_mask(shape, memory);
             args.workspace = memory.workspace(device::topk_retrieval_workspace_bytes(args));
-            return make_operation(std::move(memory), args,
-                                  kernels::topk_retrieval_work(shape.segments * shape.group,
-                                                               shape.range().size(), shape.k()),
-                                  device::topk_retrieval);
+            return make_operation(
+                std::move(memory), args,
+                kernels::topk_retrieval_work(shape.segments, shape.group, shape.range().size()),
+                device::topk_retrieval);
           }};
 }
 
@@ -173,7 +173,7 @@ DeviceCase list_tokens_case(const LookupShape& shape) {
   return {shape.name("list_tokens"), shape.size, [shape](device::Stream& stream) {
             CaseMemory memory(stream);
             // One in eight of the tokens behind the sinks' word.
-            const std::int64_t words = device::mask_words(shape.tokens);
+            const std::int64_t words = kernels::mask_words(shape.tokens);
             std::vector<std::uint32_t> mask(static_cast<std::size_t>(shape.segments * words),
                                             0x01010101U);
             const std::int64_t capacity = 4 * (words - 2);
@@ -243,10 +243,11 @@ DeviceCase bucket_retrieval_case(const LookupShape& shape) {
             args.k = shape.k();
             args.mask = output_mask(shape, memory);
             args.workspace = memory.workspace(device::bucket_retrieval_workspace_bytes(args));
-            return make_operation(std::move(memory), args,
-                                  kernels::code_buckets_work(shape.segments * shape.group,
-                                                             shape.codewords, shape.k(), kTail),
-                                  device::bucket_retrieval);
+            return make_operation(
+                std::move(memory), args,
+                kernels::code_buckets_work(shape.segments, shape.group, shape.codewords,
+                                           shape.range().size(), shape.k(), kTail),
+                device::bucket_retrieval);
           }};
 }
 

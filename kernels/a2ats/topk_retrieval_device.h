@@ -12,11 +12,6 @@
 
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 
-/// 32-bit words of a mask of that many tokens; bit j % 32 of word j / 32 stands for token j.
-[[nodiscard]] constexpr std::int64_t mask_words(std::int64_t tokens) {
-  return (tokens + 31) / 32;
-}
-
 /// Where selections go. All pointers are device memory; segments as in score_lookup_device.h.
 struct RetrievedMask {
   std::uint32_t* words = nullptr;  ///< [S, stride], out: the union over the group, all else zero

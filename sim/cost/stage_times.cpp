@@ -134,12 +134,12 @@ double StageTimes::top() const {
 
 StageTime StageTimes::top_k(CostTerms* terms) const {
   const IndexCost& index = m_method.index;
-  const std::int64_t rows = whole(m_batch * static_cast<double>(m_model.q_heads));
+  const std::int64_t segments = whole(m_batch * kv_heads());
+  const std::int64_t units = whole(m_context / static_cast<double>(index.unit_tokens));
   const Work work = index.codes && index.buckets
-                        ? kernels::code_buckets_work(rows, index.codewords, whole(top()), 0)
-                        : kernels::topk_retrieval_work(
-                              rows, whole(m_context / static_cast<double>(index.unit_tokens)),
-                              whole(top() / static_cast<double>(index.unit_tokens)));
+                        ? kernels::code_buckets_work(segments, m_model.group(), index.codewords,
+                                                     units, whole(top()), 0)
+                        : kernels::topk_retrieval_work(segments, m_model.group(), units);
   return gpu(m_step.m_gpu.kernel_us(work, 1.0, false, terms));
 }
 

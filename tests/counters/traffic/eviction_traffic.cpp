@@ -238,9 +238,9 @@ Traffic token_selection(const device::TokenSelectionArgs& args, const kernels::W
   const std::vector<std::int32_t> counts = from_device(args.counts, args.units);
   const std::int64_t stages = args.norms == nullptr ? 1 : 2;
   const std::int64_t warps = warps_of(device::select_chunks_config(args));
-  // Rows of one chunk: a pass a digit and a visit for each stage, of which the work has three.
+  // Rows of one chunk: a pass a digit and a visit for each stage; the work has those of one.
   const std::int64_t scores = args.units * args.m * kNumberBytes;
-  std::int64_t loaded = work.bytes_read + (stages * (kSelectPasses + 1) - 3) * scores;
+  std::int64_t loaded = work.bytes_read + (stages - 1) * (kSelectPasses + 1) * scores;
   std::int64_t stored = work.bytes_written;
   if (stages == 2) {
     // The second stage's keys: scores again, and norms, of what the first one left.

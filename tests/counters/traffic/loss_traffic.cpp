@@ -20,8 +20,10 @@ constexpr std::int64_t kVectorBytes = 16;
 /// Bytes that the blocks of one query head and one pass read.
 struct LossReads {
   std::int64_t queries = 0;
-  std::int64_t tokens = 0;   ///< K and V
-  std::int64_t lookups = 0;  ///< positions, norms and kept bits
+  std::int64_t tokens = 0;  ///< K and V
+  std::int64_t positions = 0;
+  std::int64_t norms = 0;
+  std::int64_t kept = 0;  ///< bits
 };
 
 /// @param selections of the pass
@@ -34,7 +36,7 @@ LossReads loss_reads(const device::EvictionLossArgs& args, std::int64_t selectio
   for (std::int64_t first = 0; first < args.queries; first += kLossQueries) {
     const std::int64_t queries = std::min(kLossQueries, args.queries - first);
     // Every warp those of the block, to find the tiles, and those of its own rows.
-    reads.lookups += (warps + 1) * queries * kPositionBytes;
+    reads.positions += (warps + 1) * queries * kPositionBytes;
     // Queries that the block lacks repeat the last, and tokens that a tile lacks.
     reads.queries +=
         vectors_asked_for({first, kLossQueries, query_vectors, args.queries}) * kVectorBytes;
@@ -45,8 +47,8 @@ LossReads loss_reads(const device::EvictionLossArgs& args, std::int64_t selectio
       reads.tokens +=
           2 * vectors_asked_for({token, kLossTokens, row_vectors, args.tokens}) * kVectorBytes;
       // One warp copies the norms, every warp reads the kept bits.
-      reads.lookups += vectors_asked_for({token, kLossTokens, 1, args.tokens}) * kNumberBytes +
-                       warps * selections * kWordBytes;
+      reads.norms += vectors_asked_for({token, kLossTokens, 1, args.tokens}) * kNumberBytes;
+      reads.kept += warps * selections * kWordBytes;
     }
   }
   return reads;
@@ -54,7 +56,6 @@ LossReads loss_reads(const device::EvictionLossArgs& args, std::int64_t selectio
 
 Traffic eviction_loss(const device::EvictionLossArgs& args, const kernels::Work& work) {
   const std::int64_t heads = args.kv_heads * args.group;
-  const std::int64_t rows = heads * args.queries;
   const std::int64_t row_bytes = args.head_dim * element_bytes(args.dtype);
   const std::int64_t query_bytes = args.head_dim * kNumberBytes;
   const std::int64_t of_a_pass = device::eviction_loss_selections_per_pass(args.head_dim);
@@ -63,18 +64,23 @@ Traffic eviction_loss(const device::EvictionLossArgs& args, const kernels::Work&
     const LossReads reads = loss_reads(args, std::min(of_a_pass, args.selections - first));
     all.queries += reads.queries;
     all.tokens += reads.tokens;
-    all.lookups += reads.lookups;
+    all.positions += reads.positions;
+    all.norms += reads.norms;
+    all.kept += reads.kept;
   }
-  // The work has K and V once a group, and queries as wide as keys.
+  // The work has K, V, positions and kept bits once a group.
   const std::int64_t tokens_again =
       heads * all.tokens - args.kv_heads * 2 * args.tokens * row_bytes;
-  const std::int64_t queries_again = heads * all.queries - rows * row_bytes;
-  // Of selections, the work has one's differences. Besides: retained mass and kept norm of a row
-  // and selection, total norm of a row.
-  const std::int64_t differences = (args.selections - 1) * rows * query_bytes;
-  const std::int64_t row_sums = (2 * args.selections + 1) * rows * kNumberBytes;
-  return {work.bytes_read + tokens_again + queries_again + heads * all.lookups,
-          work.bytes_written + differences + row_sums};
+  const std::int64_t queries_again = heads * (all.queries - args.queries * query_bytes);
+  const std::int64_t positions_again =
+      heads * all.positions - args.kv_heads * args.queries * kPositionBytes;
+  const std::int64_t norms_again = heads * (all.norms - args.tokens * kNumberBytes);
+  const std::int64_t kept_again = heads * all.kept - args.kv_heads * args.selections *
+                                                         device::kept_words(args.tokens) *
+                                                         kWordBytes;
+  return {
+      work.bytes_read + tokens_again + queries_again + positions_again + norms_again + kept_again,
+      work.bytes_written};
 }
 
 Traffic projected_loss(const device::ProjectedLossArgs& args, const kernels::Work& work) {

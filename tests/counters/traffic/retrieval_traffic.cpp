@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::int64_t kNumberBytes = sizeof(float);
 constexpr std::int64_t kCountBytes = sizeof(std::int32_t);
+constexpr std::int64_t kWordBytes = sizeof(std::uint32_t);
 constexpr std::int64_t kCodeBytes = sizeof(std::uint16_t);
 
 Traffic rotate_rows(const device::RotateRowsArgs& args, const kernels::Work& work) {
@@ -65,13 +66,10 @@ Traffic lookup_scores(const device::LookupScoresArgs& args, const kernels::Work&
 
 /// Of rows of one chunk.
 Traffic topk_retrieval(const device::TopKRetrievalArgs& args, const kernels::Work& work) {
-  const std::int64_t rows = args.segments * args.group;
-  // A pass a digit and one that marks; the work has three passes and the tokens that it lists.
-  const std::int64_t passes = kernels::kSelectPasses + 1;
-  const std::int64_t listed = rows * args.k * kNumberBytes;
-  const std::int64_t scores_again = (passes - 3) * rows * args.range.size() * kNumberBytes;
   // Bits are set by atomics, which are not counted.
-  return {work.bytes_read - listed + scores_again, rows * kCountBytes};
+  const std::int64_t mask_bytes =
+      args.segments * kernels::mask_words(args.range.size()) * kWordBytes;
+  return {work.bytes_read, work.bytes_written - mask_bytes};
 }
 
 Traffic list_tokens(const device::ListTokensArgs& args, const kernels::Work& work) {
@@ -79,8 +77,7 @@ Traffic list_tokens(const device::ListTokensArgs& args, const kernels::Work& wor
   const kernels::LaunchConfig config = device::list_tokens_config(args);
   const std::int64_t blocks = blocks_of(config) / args.segments;
   const std::int64_t words_again = args.segments * blocks * (blocks - 1) / 2 * config.block.x;
-  return {work.bytes_read + words_again * static_cast<std::int64_t>(sizeof(std::uint32_t)),
-          work.bytes_written};
+  return {work.bytes_read + words_again * kWordBytes, work.bytes_written};
 }
 
 /// Of up to kSortDigits codewords: one pass of the sort.

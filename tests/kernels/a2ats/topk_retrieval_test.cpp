@@ -161,7 +161,9 @@ TEST(TopkRetrieval, CommonTokensCountsTheIntersection) {
 }
 
 TEST(TopkRetrieval, WorkCountsPassesAndSets) {
-  static_assert(topk_retrieval_work(4, 1000, 30).bytes_read == 4 * (3 * 1000 + 30) * 4);
+  // 2 segments of 3 query heads: 6 rows in 4 passes; 32 words a mask and 3 ties.
+  static_assert(topk_retrieval_work(2, 3, 1000).bytes_read == 6 * 4 * 1000 * 4);
+  static_assert(topk_retrieval_work(2, 3, 1000).bytes_written == 2 * (32 + 3) * 4);
   // 32 words a segment; 90 tokens and 2 counts.
   static_assert(list_tokens_work(2, 1000, 90).bytes_read == 2 * 32 * 4);
   static_assert(list_tokens_work(2, 1000, 90).bytes_written == 92 * 4);

@@ -38,7 +38,7 @@ TEST(Work, OfWindowScores) {
 
 TEST(Work, OfAllocationAndSelection) {
   expect_work(budget_allocation_work(3, 100), 3 * 300 * 4, 3 * 4, 0);
-  expect_work(token_selection_work(100, 20), 3 * 100 * 4, 20 * 4, 0);
+  expect_work(token_selection_work(100, 20), 4 * 100 * 4, 20 * 4, 0);
 }
 
 TEST(Work, OfCacheCompaction) {
@@ -55,9 +55,12 @@ TEST(Work, OfCacheCompaction) {
 }
 
 TEST(Work, OfEvictionLoss) {
-  // 2 members, 3 queries, 10 keys and values of 4, 5 kept: q.k, A V and the kept A V.
-  expect_work(eviction_loss_work(2, 3, 10, 4, 5, 2), (20 + 6) * 4 * 2, 2 * 6 * 4 * 4,
-              2 * 6 * 4 * (10 + 10 + 5));
+  // 2 members, 3 queries, 40 keys and values of 4 in fp16, 2 selections that keep 15 in all: q.k,
+  // A V and the kept A V. Read are K, V, 6 queries, 80 norms, 3 positions and 2 x 2 words of bits;
+  // written 3 outputs a query, 2 retained masses, 2 kept norms and a total norm.
+  expect_work(eviction_loss_work(2, 3, 40, 4, 2, 15, 2),
+              2 * 40 * 4 * 2 + (6 * 4 + 80 + 3 + 2 * 2) * 4, (3 * 6 * 4 + 5 * 6) * 4,
+              2 * 6 * 4 * (40 + 40 + 15));
 }
 
 }  // namespace

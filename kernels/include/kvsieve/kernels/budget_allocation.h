@@ -60,7 +60,7 @@ struct AllocationOptions {
 [[nodiscard]] std::vector<std::int64_t> pyramid_budgets(std::int64_t layers, std::int64_t b,
                                                         std::int64_t m, bool official);
 
-/// Work of allocate_budgets: two histogram passes and one count over the scores.
+/// Work of allocate_budgets: a pass over the scores for each of three digits.
 [[nodiscard]] constexpr Work budget_allocation_work(std::int64_t heads, std::int64_t m) {
   return {3 * heads * m * 4, heads * 4, 0};
 }

@@ -45,11 +45,14 @@ std::int64_t select_top_buckets(std::span<const float> table, const CodeBuckets&
   return {segments * tokens * 2, segments * (tokens + codewords + 1) * 4, 0};
 }
 
-/// Work of select_top_buckets for R query heads: C entries and counts, k tokens in and out, `tail`
-/// codes that are not in the buckets yet.
-[[nodiscard]] constexpr Work code_buckets_work(std::int64_t rows, std::int64_t codewords,
+/// Work of selecting k of n tokens by their buckets, for each of G query heads of S segments: a
+/// pass over C entries, C counts and the `tail` codes that are not in the buckets yet for each of
+/// three digits and one that marks tokens, as topk_retrieval_work has it; the tokens are read once.
+[[nodiscard]] constexpr Work code_buckets_work(std::int64_t segments, std::int64_t group,
+                                               std::int64_t codewords, std::int64_t tokens,
                                                std::int64_t k, std::int64_t tail) {
-  return {rows * (codewords * 8 + k * 4) + tail * 2, rows * k * 4, 0};
+  return {segments * group * (4 * (codewords * 8 + tail * 2) + k * 4),
+          topk_retrieval_work(segments, group, tokens).bytes_written, 0};
 }
 
 }  // namespace kvsieve::kernels

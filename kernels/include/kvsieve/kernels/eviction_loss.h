@@ -84,13 +84,19 @@ void eviction_loss(const HeadLossProblem& problem, HeadLoss& loss);
 /// least D rounded up to 16. Parallel over rows.
 void project(MatrixView<const float> x, const PackedMatrix& projection, MatrixView<float> y);
 
-/// Work of eviction_loss: scores, softmax and the full output once, the kept output per selection.
+/// Work of eviction_loss with norms, for one KV head with G members and S selections that keep
+/// `kept_tokens` in all, the same for all members, as a bit a token: scores, softmax and the full
+/// output once, the kept output and its sums for each selection.
 [[nodiscard]] constexpr Work eviction_loss_work(std::int64_t members, std::int64_t rows,
                                                 std::int64_t tokens, std::int64_t d,
-                                                std::int64_t kept_tokens,
+                                                std::int64_t selections, std::int64_t kept_tokens,
                                                 std::int64_t element_bytes) {
-  return {(2 * tokens + members * rows) * d * element_bytes, 2 * members * rows * d * 4,
-          2 * members * rows * d * (2 * tokens + kept_tokens)};
+  const std::int64_t all_rows = members * rows;
+  const std::int64_t kept_bytes = selections * ((tokens + 31) / 32) * 4;
+  return {
+      2 * tokens * d * element_bytes + (all_rows * d + members * tokens + rows) * 4 + kept_bytes,
+      ((1 + selections) * all_rows * d + (1 + 2 * selections) * all_rows) * 4,
+      2 * all_rows * d * (2 * tokens + kept_tokens)};
 }
 
 }  // namespace kvsieve::kernels

@@ -48,16 +48,23 @@ void unite(std::span<const std::vector<std::int32_t>> sets, std::vector<std::int
 void attended_tokens(std::int64_t i, std::int64_t sinks, std::int64_t window,
                      std::span<const std::int32_t> retrieved, std::vector<std::int32_t>& tokens);
 
-/// Work of select_top over n tokens for each of R query heads, and of their union.
-[[nodiscard]] constexpr Work topk_retrieval_work(std::int64_t rows, std::int64_t tokens,
-                                                 std::int64_t k) {
-  return {rows * (3 * tokens + k) * 4, 2 * rows * k * 4, 0};
+/// 32-bit words of a mask of that many tokens; bit j % 32 of word j / 32 stands for token j.
+[[nodiscard]] constexpr std::int64_t mask_words(std::int64_t tokens) {
+  return (tokens + 31) / 32;
+}
+
+/// Work of selecting among n tokens for each of G query heads of S segments: a pass over the scores
+/// for each of three digits and one that marks the tokens in the segment's mask; a number of ties a
+/// query head.
+[[nodiscard]] constexpr Work topk_retrieval_work(std::int64_t segments, std::int64_t group,
+                                                 std::int64_t tokens) {
+  return {segments * group * 4 * tokens * 4, segments * (mask_words(tokens) + group) * 4, 0};
 }
 
 /// Work of listing `listed` tokens from the bit masks of n tokens of each of S segments.
 [[nodiscard]] constexpr Work list_tokens_work(std::int64_t segments, std::int64_t tokens,
                                               std::int64_t listed) {
-  return {segments * ((tokens + 31) / 32) * 4, (listed + segments) * 4, 0};
+  return {segments * mask_words(tokens) * 4, (listed + segments) * 4, 0};
 }
 
 }  // namespace kvsieve::kernels

@@ -5,7 +5,10 @@
 
 namespace kvsieve::kernels {
 
-/// Bytes that must cross memory at least once, and floating-point operations (an FMA counts two).
+/// Bytes that must cross memory, and floating-point operations (an FMA counts two). An operand
+/// counts once; or once a pass, where a pass over all of it cannot begin before the result of the
+/// one before is known (digits of a select, seeds of k-means). What a kernel's tiles read again is
+/// no work.
 struct Work {
   std::int64_t bytes_read = 0;
   std::int64_t bytes_written = 0;
