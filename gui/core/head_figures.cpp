@@ -26,75 +26,67 @@ struct Field {
   const char* name;
   const char* formula;
   Unit unit;
-  Better better;
 };
 
 constexpr std::array kEvictionFields{
-    Field{"evicted_mass", "evicted mass", "1 - F, mean over decode queries", Unit::kShare,
-          Better::kLower},
+    Field{"evicted_mass", "evicted mass", "1 - F, mean over decode queries", Unit::kShare},
     Field{"l1_loss", "L1 loss", "‖Σ (A - Â) V W_O‖₁ of the head's queries, mean over decode steps",
-          Unit::kNumber, Better::kLower}};
+          Unit::kNumber}};
 
 constexpr std::array kRetrievalFields{
     Field{"recall", "recall@K", "share of the exact top K, mean over query heads and steps",
-          Unit::kShare, Better::kHigher},
-    Field{"captured_mass", "captured mass", "attention on sinks, window and union", Unit::kShare,
-          Better::kHigher},
-    Field{"retrieved_mass", "retrieved mass", "attention on the union alone", Unit::kShare,
-          Better::kHigher},
-    Field{"head_output_error", "output error", "‖o - ô‖₂ / ‖o‖₂ before W_O", Unit::kShare,
-          Better::kLower},
+          Unit::kShare},
+    Field{"captured_mass", "captured mass", "attention on sinks, window and union", Unit::kShare},
+    Field{"retrieved_mass", "retrieved mass", "attention on the union alone", Unit::kShare},
+    Field{"head_output_error", "output error", "‖o - ô‖₂ / ‖o‖₂ before W_O", Unit::kShare},
     Field{"l1_loss", "L1 loss", "‖Σ (A - Â) V W_O‖₁ of the head's queries, mean over decode steps",
-          Unit::kNumber, Better::kLower},
+          Unit::kNumber},
     Field{"wrope_recall", "recall of windowed RoPE", "top K of q R_b k against the exact one",
-          Unit::kShare, Better::kHigher},
+          Unit::kShare},
     Field{"recall_vs_wrope", "recall of the codes", "against the top K of windowed RoPE",
-          Unit::kShare, Better::kHigher},
+          Unit::kShare},
     Field{"score_error/nmse", "score error", "squared error / variance of the scores",
-          Unit::kNumber, Better::kLower},
+          Unit::kNumber},
     Field{"wrope_score_error/nmse", "score error of windowed RoPE",
-          "squared error / variance of the scores", Unit::kNumber, Better::kLower},
+          "squared error / variance of the scores", Unit::kNumber},
     Field{"vq_score_error/nmse", "score error of the codes",
-          "squared error / variance of the scores", Unit::kNumber, Better::kLower},
+          "squared error / variance of the scores", Unit::kNumber},
     Field{"union_tokens", "union tokens", "tokens that any query head of the group retrieves",
-          Unit::kTokens, Better::kLower},
-    Field{"selected_tokens", "selected tokens", "K of a query head, mean over steps", Unit::kTokens,
-          Better::kNeither},
-    Field{"attended_tokens", "attended tokens", "sinks, window and union", Unit::kTokens,
-          Better::kLower},
-    Field{"union_factor", "union over K", "union tokens / K", Unit::kRatio, Better::kLower},
-    Field{"overlap", "overlap", "share of a step's union that the step before had", Unit::kShare,
-          Better::kHigher},
-    Field{"hot_hit_rate", "hot-buffer hit rate", "hits / union tokens", Unit::kShare,
-          Better::kHigher},
+          Unit::kTokens},
+    Field{"selected_tokens", "selected tokens", "K of a query head, mean over steps",
+          Unit::kTokens},
+    Field{"attended_tokens", "attended tokens", "sinks, window and union", Unit::kTokens},
+    Field{"union_factor", "union over K", "union tokens / K", Unit::kRatio},
+    Field{"overlap", "overlap", "share of a step's union that the step before had", Unit::kShare},
+    Field{"hot_hit_rate", "hot-buffer hit rate", "hits / union tokens", Unit::kShare},
     Field{"needle_recall", "needle retrieved", "share of the needle's tokens in the union",
-          Unit::kShare, Better::kHigher},
+          Unit::kShare},
     Field{"code_usage/entropy_bits", "entropy of the codes", "-Σ p log₂ p over codewords, bits",
-          Unit::kNumber, Better::kHigher},
-    Field{"code_usage/dead_codes", "dead codewords", "codewords that no token uses", Unit::kTokens,
-          Better::kLower}};
+          Unit::kNumber},
+    Field{"code_usage/dead_codes", "dead codewords", "codewords that no token uses",
+          Unit::kTokens}};
 
 constexpr std::array kCostFields{
     Field{"index_read_bytes_per_step", "index bytes a step", "codes of all eligible tokens",
-          Unit::kBytes, Better::kLower},
+          Unit::kBytes},
     Field{"pcie_per_step/cpu-attention/bytes", "PCIe bytes a step, cpu-attention",
-          "queries and partial outputs, docs/methods.md", Unit::kBytes, Better::kLower},
+          "queries and partial outputs, docs/methods.md", Unit::kBytes},
     Field{"pcie_per_step/fetch-dma/bytes", "PCIe bytes a step, fetch-dma",
-          "lists, and K and V of the union", Unit::kBytes, Better::kLower},
+          "lists, and K and V of the union", Unit::kBytes},
     Field{"pcie_per_step/fetch-dma/pieces", "PCIe pieces a step, fetch-dma",
-          "a copy a run of tokens", Unit::kTokens, Better::kLower},
+          "a copy a run of tokens", Unit::kTokens},
     Field{"pcie_per_step/fetch-kernel/bytes", "PCIe bytes a step, fetch-kernel",
-          "K and V of the union", Unit::kBytes, Better::kLower},
+          "K and V of the union", Unit::kBytes},
     Field{"pcie_per_step/fetch-hot-buffer/bytes", "PCIe bytes a step, fetch-hot-buffer",
-          "K and V of the union's tokens that the buffer lacks", Unit::kBytes, Better::kLower}};
+          "K and V of the union's tokens that the buffer lacks", Unit::kBytes}};
 
 constexpr std::array kQueryHeadFields{
     Field{"recall", "recall@K of query heads", "share of the exact top K, mean over steps",
-          Unit::kShare, Better::kHigher},
+          Unit::kShare},
     Field{"captured_mass", "captured mass of query heads", "attention on sinks, window and union",
-          Unit::kShare, Better::kHigher},
-    Field{"output_error", "output error of query heads", "‖o - ô‖₂ / ‖o‖₂ before W_O", Unit::kShare,
-          Better::kLower}};
+          Unit::kShare},
+    Field{"output_error", "output error of query heads", "‖o - ô‖₂ / ‖o‖₂ before W_O",
+          Unit::kShare}};
 
 /// What a head's entry gives; the layer's entry may be needed too.
 using Value = std::function<std::optional<double>(const Node& head)>;
@@ -132,8 +124,8 @@ Recipe recipe(HeadFigureName name, Unit unit, const Value& value) {
 
 Recipe recipe(const Field& field, const std::string& origin) {
   const std::string key = field.key;
-  return recipe({key, field.name, field.formula, field.better, ColourCentre::kNone, origin},
-                field.unit, [key](const Node& head) { return head.number(key); });
+  return recipe({key, field.name, field.formula, ColourCentre::kNone, origin}, field.unit,
+                [key](const Node& head) { return head.number(key); });
 }
 
 std::optional<double> budget_of(const Node& head) {
@@ -151,8 +143,8 @@ std::string budget_formula(const RunView& run) {
 
 /// Tokens kept over those of the equal share of the layer's budget.
 Recipe ratio_to_uniform(const std::string& origin) {
-  HeadFigureName name{"budget_ratio",   "budget to uniform", "budget / mean budget of the layer",
-                      Better::kNeither, ColourCentre::kOne,  origin};
+  HeadFigureName name{"budget_ratio", "budget to uniform", "budget / mean budget of the layer",
+                      ColourCentre::kOne, origin};
   Recipe made{name, {}, {}};
   made.map = [name](const RunView& run) {
     sim::HeatMap map = sim::head_map(run, name.name, Unit::kRatio, budget_of);
@@ -179,13 +171,12 @@ Recipe ratio_to_uniform(const std::string& origin) {
 }
 
 void add_eviction(const RunView& run, std::vector<Recipe>& all) {
-  all.push_back(recipe(
-      {"budget", "budget", budget_formula(run), Better::kNeither, ColourCentre::kNone, run.origin},
-      Unit::kTokens, budget_of));
+  all.push_back(recipe({"budget", "budget", budget_formula(run), ColourCentre::kNone, run.origin},
+                       Unit::kTokens, budget_of));
   all.push_back(ratio_to_uniform(run.origin));
   all.push_back(recipe(kEvictionFields[0], run.origin));
   all.push_back(recipe({"retained_mass", "retained mass", "F, mean over decode queries",
-                        Better::kHigher, ColourCentre::kNone, run.origin},
+                        ColourCentre::kNone, run.origin},
                        Unit::kShare, [](const Node& head) {
                          const std::optional<double> evicted = head.number("evicted_mass");
                          return evicted ? std::optional(1.0 - *evicted) : std::nullopt;
@@ -195,7 +186,7 @@ void add_eviction(const RunView& run, std::vector<Recipe>& all) {
     const auto tokens =
         static_cast<double>(run.trace.needle->tokens.end - run.trace.needle->tokens.begin);
     all.push_back(recipe({"needle_kept", "needle kept", "share of the needle's tokens",
-                          Better::kHigher, ColourCentre::kNone, run.origin},
+                          ColourCentre::kNone, run.origin},
                          Unit::kShare, [tokens](const Node& head) -> std::optional<double> {
                            const std::optional<std::int64_t> kept = head.integer("needle_kept");
                            return kept && tokens > 0.0
@@ -211,10 +202,8 @@ void add_retrieval(const RunView& run, std::vector<Recipe>& all) {
   }
   for (const Field& field : kQueryHeadFields) {
     const std::string key = field.key;
-    Recipe made{{"query_heads/" + key, field.name, field.formula, field.better, ColourCentre::kNone,
-                 run.origin},
-                {},
-                {}};
+    Recipe made{
+        {"query_heads/" + key, field.name, field.formula, ColourCentre::kNone, run.origin}, {}, {}};
     made.map = [key, name = std::string(field.name), unit = field.unit](const RunView& shown) {
       return sim::query_head_map(shown, name, unit, key);
     };

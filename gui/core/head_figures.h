@@ -13,14 +13,11 @@
 
 namespace kvsieve::gui {
 
-enum class Better { kHigher, kLower, kNeither };
-
 /// Names a figure that a run has.
 struct HeadFigureName {
-  std::string id;       ///< "evicted_mass"
+  std::string id;       ///< "evicted_mass"; sim::metric_info knows whether more of it is better
   std::string name;     ///< "evicted mass"
   std::string formula;  ///< "1 - F, mean over decode queries"
-  Better better = Better::kNeither;
   ColourCentre centre = ColourCentre::kNone;
   std::string origin;  ///< "captured" or "modelled"
 };

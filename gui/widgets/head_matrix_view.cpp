@@ -12,6 +12,7 @@
 #include "core/chart_csv.h"
 #include "core/qt_text.h"
 #include "kvsieve/sim/chart_axis.h"
+#include "kvsieve/sim/metric_info.h"
 #include "widgets/theme.h"
 
 namespace kvsieve::gui {
@@ -69,6 +70,7 @@ HeadMatrixView::HeadMatrixView(QString id, QString title, Workspace& workspace)
 void HeadMatrixView::set_figure(HeadFigure figure, std::vector<sim::Values> sharing) {
   m_figure = std::move(figure);
   m_sharing = std::move(sharing);
+  m_best = sim::metric_info(m_figure->id).best;
   m_heads = heads_of(*m_figure);
   m_ranks = rank_heads(m_figure->map);
   m_texts.clear();
@@ -143,7 +145,7 @@ QColor HeadMatrixView::colour_of(double value) const {
   const double place = m_range.place(value);
   if (m_range.centre != ColourCentre::kNone) {
     // The accent is better: below the centre unless higher is better.
-    const bool higher = m_figure && m_figure->better == Better::kHigher;
+    const bool higher = m_best == sim::ParetoDirection::kMax;
     return to_qcolor(sim::diverging_colour(higher ? -place : place));
   }
   return to_qcolor(m_colours == Colours::kCividis ? sim::cividis_colour(place)
@@ -415,9 +417,9 @@ void HeadMatrixView::draw_legend(QPainter& painter, const HeadGrid& grid, const 
     }
   }
   QString words = qs(m_figure->map.value_name);
-  if (m_figure->better != Better::kNeither) {
-    words += m_figure->better == Better::kHigher ? QStringLiteral(", higher is better")
-                                                 : QStringLiteral(", lower is better");
+  if (m_best) {
+    words += *m_best == sim::ParetoDirection::kMax ? QStringLiteral(", higher is better")
+                                                   : QStringLiteral(", lower is better");
   }
   if (m_range.clips_low || m_range.clips_high) {
     words += QStringLiteral("; values beyond the ends have their colours");

@@ -6,6 +6,7 @@
 
 #include "core/head_figures.h"
 #include "core/head_grid.h"
+#include "kvsieve/sim/pareto.h"
 #include "widgets/plot_view.h"
 
 class QPainter;
@@ -77,6 +78,7 @@ class HeadMatrixView : public PlotView {
   [[nodiscard]] QString value_text(std::size_t index) const;
 
   std::optional<HeadFigure> m_figure;
+  std::optional<sim::ParetoDirection> m_best;  ///< of the figure
   std::vector<sim::Values> m_sharing;
   std::vector<HeadId> m_heads;
   HeadRanks m_ranks;

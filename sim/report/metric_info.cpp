@@ -90,11 +90,15 @@ constexpr std::array kKnown{
     Known{"theoretical_occupancy", Unit::kShare, "Warps that fit on a multiprocessor, of the most"},
 };
 
-// Kernels' counters and resources of which less is better; bytes are known by their name.
-constexpr std::array<std::string_view, 12> kLessIsBetter{
-    "instructions",       "requests",  "sectors",  "wavefronts",
-    "bank_conflicts",     "atomics",   "branches", "registers",
-    "divergent_branches", "real_time", "cpu_time", "stack"};
+// Of kernels' counters and resources, then of what a retrieval reads and moves, less is better;
+// bytes are known by their name.
+constexpr std::array<std::string_view, 18> kLessIsBetter{
+    "instructions",    "requests",       "sectors",
+    "wavefronts",      "bank_conflicts", "atomics",
+    "branches",        "registers",      "divergent_branches",
+    "real_time",       "cpu_time",       "stack",
+    "attended_tokens", "union_tokens",   "union_factor",
+    "dead_codes",      "pieces",         "pcie_pieces_per_step"};
 
 // Here neither large nor small is better, whatever their names say: work, or what makes it right.
 constexpr std::array<std::string_view, 2> kNeither{"tensor_instructions", "barriers"};
@@ -106,9 +110,11 @@ constexpr std::array<std::string_view, 18> kModelled{
     "batch",         "largest_batch", "error_low_us",       "error_high_us", "speedup",
     "kv_full_bytes", "kv_kept_bytes", "pcie_bytes_per_step"};
 
-constexpr std::array<std::string_view, 8> kMoreIsBetter{
+constexpr std::array<std::string_view, 13> kMoreIsBetter{
     "kept_share",         "speedup",        "throughput_ratio", "layers_improved_mass",
-    "layers_improved_l1", "retrieved_mass", "largest_batch",    "theoretical_occupancy"};
+    "layers_improved_l1", "retrieved_mass", "largest_batch",    "theoretical_occupancy",
+    "retained_mass",      "needle_kept",    "recall_vs_wrope",  "overlap",
+    "entropy_bits"};
 
 bool ends_in(std::string_view name, std::string_view ending) {
   return name == ending || (name.size() > ending.size() && name.ends_with(ending) &&

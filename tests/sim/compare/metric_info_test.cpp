@@ -5,6 +5,22 @@
 namespace kvsieve::sim {
 namespace {
 
+TEST(MetricInfo, FiguresOfHeads) {
+  for (const char* name :
+       {"evicted_mass", "head_output_error", "score_error/nmse", "union_tokens", "attended_tokens",
+        "union_factor", "code_usage/dead_codes", "index_read_bytes_per_step",
+        "pcie_per_step/fetch-dma/pieces", "pcie_pieces_per_step"}) {
+    EXPECT_EQ(metric_info(name).best, ParetoDirection::kMin) << name;
+  }
+  for (const char* name : {"retained_mass", "needle_kept", "query_heads/recall", "recall_vs_wrope",
+                           "overlap", "hot_hit_rate", "code_usage/entropy_bits"}) {
+    EXPECT_EQ(metric_info(name).best, ParetoDirection::kMax) << name;
+  }
+  for (const char* name : {"budget", "budget_ratio", "selected_tokens", "boundary_ties"}) {
+    EXPECT_FALSE(metric_info(name).best) << name;
+  }
+}
+
 TEST(MetricInfo, CountersAndTimes) {
   for (const char* name :
        {"instructions", "thread_instructions", "global_load_requests", "global_store_sectors",
