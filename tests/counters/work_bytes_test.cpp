@@ -19,8 +19,8 @@ namespace {
 
 std::vector<OperationTraffic> all_traffic() {
   std::vector<OperationTraffic> all;
-  for (const auto group : {attention_traffic, cache_traffic, codebook_traffic, eviction_traffic,
-                           loss_traffic, retrieval_traffic, transfer_traffic}) {
+  for (const auto group : {attention_traffic, buckets_traffic, cache_traffic, codebook_traffic,
+                           eviction_traffic, loss_traffic, retrieval_traffic, transfer_traffic}) {
     const std::span<const OperationTraffic> traffic = group();
     all.insert(all.end(), traffic.begin(), traffic.end());
   }

@@ -75,34 +75,11 @@ class Window {
 
  private:
   [[nodiscard]] std::int64_t searched_positions(const std::vector<std::int64_t>& bounds) const {
-    struct Lane {
-      std::int64_t bound;
-      std::int64_t begin;
-      std::int64_t end;
-    };
-    std::vector<Lane> lanes;
+    std::vector<LaneSearch> lanes;
     for (const std::int64_t bound : bounds) {
-      lanes.push_back({bound, 0, m_args.queries_count});
+      lanes.push_back({0, m_args.queries_count, bound});
     }
-    std::int64_t lookups = 0;
-    while (true) {
-      std::vector<std::int64_t> middles;
-      for (Lane& lane : lanes) {
-        if (lane.begin < lane.end) {
-          const std::int64_t middle = (lane.begin + lane.end) / 2;
-          middles.push_back(middle);
-          if (position(middle) < lane.bound) {
-            lane.begin = middle + 1;
-          } else {
-            lane.end = middle;
-          }
-        }
-      }
-      if (middles.empty()) {
-        return lookups;
-      }
-      lookups += distinct(std::move(middles));
-    }
+    return searched_elements(m_positions, std::move(lanes));
   }
 
   const device::WindowScoresArgs& m_args;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 
-#include "a2ats/code_buckets_device.h"
 #include "a2ats/score_lookup_device.h"
 #include "a2ats/topk_retrieval_device.h"
 #include "a2ats/windowed_rope_device.h"
@@ -17,7 +16,6 @@ namespace {
 constexpr std::int64_t kNumberBytes = sizeof(float);
 constexpr std::int64_t kCountBytes = sizeof(std::int32_t);
 constexpr std::int64_t kWordBytes = sizeof(std::uint32_t);
-constexpr std::int64_t kCodeBytes = sizeof(std::uint16_t);
 
 Traffic rotate_rows(const device::RotateRowsArgs& args, const kernels::Work& work) {
   // Cosine and sine of a pair; neighbouring threads have different pairs.
@@ -80,25 +78,7 @@ Traffic list_tokens(const device::ListTokensArgs& args, const kernels::Work& wor
   return {work.bytes_read + words_again * kWordBytes, work.bytes_written};
 }
 
-/// Of up to kSortDigits codewords: one pass of the sort.
-Traffic build_buckets(const device::BuildBucketsArgs& args, const kernels::Work& work) {
-  const std::int64_t tokens = args.buckets.range.size();
-  const std::int64_t chunks = kernels::blocks_for(tokens, kSortedTokens);
-  const std::int64_t counts = args.segments * chunks * kSortDigits * kCountBytes;
-  const std::int64_t sorted_codes = args.segments * tokens * kCodeBytes;
-  return {std::nullopt, work.bytes_written + counts + sorted_codes};
-}
-
-Traffic bucket_retrieval(const device::BucketRetrievalArgs& args, const kernels::Work& /*work*/) {
-  // A threshold and the number of ties; bits are set by atomics, which are not counted.
-  return {std::nullopt, args.segments * args.group * (kThresholdBytes + kCountBytes)};
-}
-
 constexpr OperationTraffic kTraffic[] = {
-    {"bucket_retrieval", traffic_of<device::BucketRetrievalArgs, bucket_retrieval>,
-     "loads: which codes the thresholds fall on, and how many tokens have them"},
-    {"build_buckets", traffic_of<device::BuildBucketsArgs, build_buckets>,
-     "loads: where lanes find the first token of their codes together"},
     {"list_tokens", traffic_of<device::ListTokensArgs, list_tokens>},
     {"lookup_scores", traffic_of<device::LookupScoresArgs, lookup_scores>},
     {"rotate_rows", traffic_of<device::RotateRowsArgs, rotate_rows>},

@@ -41,6 +41,7 @@ struct OperationTraffic {
 };
 
 [[nodiscard]] std::span<const OperationTraffic> attention_traffic();
+[[nodiscard]] std::span<const OperationTraffic> buckets_traffic();
 [[nodiscard]] std::span<const OperationTraffic> cache_traffic();
 [[nodiscard]] std::span<const OperationTraffic> codebook_traffic();
 [[nodiscard]] std::span<const OperationTraffic> eviction_traffic();
