@@ -103,15 +103,17 @@ DeviceCase serve_hot_buffers_case(const GatherShape& shape, kernels::HotPolicy p
           buffer.serve(shape.list(begin), step);
           missing += step.missing.size();
         }
-        return make_operation(
-            std::move(memory), args,
-            kernels::kv_gather_work(shape.segments * static_cast<std::int64_t>(missing),
-                                    shape.head_dim, element_bytes(shape.dtype)),
-            [args, second](device::Stream& at) {
-              device::reset_hot_buffers(args, at);
-              device::serve_hot_buffers(args, at);
-              device::serve_hot_buffers(second, at);
-            });
+        const kernels::Work work =
+            kernels::hot_buffer_work(2 * shape.segments * shape.selected,
+                                     shape.segments * static_cast<std::int64_t>(missing),
+                                     shape.head_dim, element_bytes(shape.dtype));
+        const std::vector<device::HotBuffersArgs> steps{args, second};
+        return make_operation(std::move(memory), steps, work, [steps](device::Stream& at) {
+          device::reset_hot_buffers(steps.front(), at);
+          for (const device::HotBuffersArgs& step_args : steps) {
+            device::serve_hot_buffers(step_args, at);
+          }
+        });
       }};
 }
 

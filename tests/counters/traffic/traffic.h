@@ -45,6 +45,7 @@ struct OperationTraffic {
 [[nodiscard]] std::span<const OperationTraffic> cache_traffic();
 [[nodiscard]] std::span<const OperationTraffic> codebook_traffic();
 [[nodiscard]] std::span<const OperationTraffic> eviction_traffic();
+[[nodiscard]] std::span<const OperationTraffic> hot_buffer_traffic();
 [[nodiscard]] std::span<const OperationTraffic> loss_traffic();
 [[nodiscard]] std::span<const OperationTraffic> retrieval_traffic();
 [[nodiscard]] std::span<const OperationTraffic> transfer_traffic();

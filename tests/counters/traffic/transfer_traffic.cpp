@@ -1,6 +1,4 @@
-// What crosses the bus in a decode step: gathered rows, hot buffers, and the step's messages.
-
-#include <algorithm>
+// What crosses the bus in a decode step: gathered rows, and the step's messages.
 
 #include "a2ats/kv_gather_device.h"
 #include "a2ats/step_messages_device.h"
@@ -16,16 +14,11 @@ constexpr std::int64_t kVectorBytes = 16;
 Traffic gather_rows(const device::GatherRowsArgs& args, const kernels::Work& work) {
   const std::int64_t row_vectors =
       kernels::row_bytes(args.source.head_dim, element_bytes(args.source.dtype)) / kVectorBytes;
-  // A warp looks its vectors' rows up in the list.
   std::int64_t lookups = 0;
   std::int64_t listed = 0;
   for (const std::int32_t count : from_device(args.lists.counts, args.segments)) {
     listed += count;
-    const std::int64_t vectors = count * row_vectors;
-    for (std::int64_t first = 0; first < vectors; first += kWarpLanes) {
-      const std::int64_t last = std::min(first + kWarpLanes, vectors) - 1;
-      lookups += last / row_vectors - first / row_vectors + 1;
-    }
+    lookups += rows_looked_up(count, row_vectors);
   }
   // And how many rows the segment has.
   const std::int64_t counts = warps_of(device::gather_rows_config(args));
@@ -46,8 +39,6 @@ Traffic unpack_rows(const device::UnpackRowsArgs& /*args*/, const kernels::Work&
 constexpr OperationTraffic kTraffic[] = {
     {"gather_rows", traffic_of<device::GatherRowsArgs, gather_rows>},
     {"pack_step_message", traffic_of<device::PackStepMessageArgs, pack_step_message>},
-    {.operation = "serve_hot_buffers",
-     .data_dependent = "which rows are in the buffers, and which are given up"},
     {"unpack_rows", traffic_of<device::UnpackRowsArgs, unpack_rows>},
 };
 

@@ -36,4 +36,14 @@ std::int64_t vectors_asked_for(const RowCopy& copy) {
   return asked_for;
 }
 
+std::int64_t rows_looked_up(std::int64_t rows, std::int64_t row_vectors) {
+  const std::int64_t vectors = rows * row_vectors;
+  std::int64_t lookups = 0;
+  for (std::int64_t first = 0; first < vectors; first += kWarpLanes) {
+    const std::int64_t last = std::min(first + kWarpLanes, vectors) - 1;
+    lookups += last / row_vectors - first / row_vectors + 1;
+  }
+  return lookups;
+}
+
 }  // namespace kvsieve::bench

@@ -31,6 +31,8 @@ struct RowCopy {
 };
 /// Vectors that the warps ask for.
 [[nodiscard]] std::int64_t vectors_asked_for(const RowCopy& copy);
+/// How often the warps look up in lists which `rows` rows they copy so.
+[[nodiscard]] std::int64_t rows_looked_up(std::int64_t rows, std::int64_t row_vectors);
 
 /// A lane's search for the first of the ascending elements [begin, end) that is not less than
 /// `least`: it halves them until none is left.

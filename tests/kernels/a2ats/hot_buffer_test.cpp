@@ -173,5 +173,11 @@ TEST(HotBuffer, WithoutSlotsEverythingPasses) {
   EXPECT_EQ(step.bypassed, 0);
 }
 
+TEST(HotBuffer, WorkMovesTheMissingRowsAlone) {
+  // Rows of 128 numbers of 2 bytes, K and V; the list of 10 tokens and where each is.
+  static_assert(hot_buffer_work(10, 3, 128, 2).bytes_read == 3 * 512 + 10 * 4);
+  static_assert(hot_buffer_work(10, 3, 128, 2).bytes_written == 3 * 512 + 10 * 4);
+}
+
 }  // namespace
 }  // namespace kvsieve::kernels::tests

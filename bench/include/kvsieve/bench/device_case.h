@@ -23,8 +23,8 @@ class DeviceOperation {
   virtual void enqueue(device::Stream& stream) = 0;
   /// The operation's own work function for these inputs.
   [[nodiscard]] virtual kernels::Work work() const = 0;
-  /// What its launcher was given (RaggedDecodeArgs, ...), of the last call if there are several;
-  /// empty where that is no one struct.
+  /// What its launcher was given (RaggedDecodeArgs, ...); a std::vector of that where there are
+  /// several calls, a std::tuple where that is no one struct.
   [[nodiscard]] virtual const std::any& arguments() const = 0;
   /// Everything that it wrote, as numbers in a fixed order, after waiting for the stream.
   [[nodiscard]] virtual std::vector<double> results(device::Stream& stream) const = 0;

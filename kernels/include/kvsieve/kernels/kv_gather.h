@@ -89,4 +89,13 @@ class HotBuffer {
   return {bytes + rows * 4, bytes, 0};
 }
 
+/// Work of serving `wanted` tokens from hot buffers in which `missing` of them are not: the list
+/// and where each of its rows is, and the missing rows, each read from host memory once and written
+/// once. The buffers' own books are not counted.
+[[nodiscard]] constexpr Work hot_buffer_work(std::int64_t wanted, std::int64_t missing,
+                                             std::int64_t d, std::int64_t element_bytes) {
+  const std::int64_t bytes = missing * row_bytes(d, element_bytes) + wanted * 4;
+  return {bytes, bytes, 0};
+}
+
 }  // namespace kvsieve::kernels
