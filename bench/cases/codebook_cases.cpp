@@ -52,10 +52,7 @@ BenchCase kmeans_case(int threads, std::int64_t n, std::int64_t d, std::int64_t 
         };
         // As if every distance were computed: shares above 1 are distances that were not.
         prepared.work = [=] {
-          const kernels::Work one = kernels::codebook_training_work(n, options.clusters, d);
-          return kernels::Work{one.bytes_read * (kIterations + 1),
-                               one.bytes_written * (kIterations + 1),
-                               one.flops * (kIterations + 1)};
+          return kernels::codebook_training_work(kIterations, n, options.clusters, d);
         };
         return prepared;
       }};

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "a2ats/codebook_training_device.h"
 #include "a2ats/key_encoding_device.h"
@@ -110,20 +111,18 @@ DeviceCase kmeans_case(CaseSize size, std::int64_t head_dim, std::int64_t points
             const device::DevicePoints data{memory.normal(points * head_dim), points, head_dim,
                                             head_dim};
             float* centroids = memory.output<float>(clusters * head_dim);
-            const kernels::Work one = kernels::codebook_training_work(points, clusters, head_dim);
-            kernels::Work work;
-            for (std::int64_t iteration = 0; iteration <= kIterations; ++iteration) {
-              work += one;
-            }
-            return make_operation(std::move(memory), {}, work, [=](device::Stream& at) {
-              kernels::KMeansOptions options{
-                  .clusters = clusters, .max_iterations = kIterations, .tolerance = 0.0};
-              options.initial = {initial->data(), clusters, head_dim};
-              const kernels::KMeansResult result = device::kmeans(data, options, at);
-              device::copy_to_device(centroids, result.centroids.data(),
-                                     result.centroids.size() * sizeof(float), at);
-              at.synchronize();
-            });
+            kernels::KMeansOptions options{
+                .clusters = clusters, .max_iterations = kIterations, .tolerance = 0.0};
+            options.initial = {initial->data(), clusters, head_dim};
+            return make_operation(
+                std::move(memory), std::tuple(data, options),
+                kernels::codebook_training_work(kIterations, points, clusters, head_dim),
+                [data, options, centroids, initial](device::Stream& at) {
+                  const kernels::KMeansResult result = device::kmeans(data, options, at);
+                  device::copy_to_device(centroids, result.centroids.data(),
+                                         result.centroids.size() * sizeof(float), at);
+                  at.synchronize();
+                });
           }};
 }
 

@@ -147,12 +147,7 @@ class Lloyd {
       launch<nearest_centroids_kernel<kHeadDim>>(nearest_centroids_config(m_state.points), m_stream,
                                                  m_state, m_run.largest_bias);
     });
-    const auto exact_blocks = std::min<unsigned>(blocks_for(m_state.points.rows, 4), kExactBlocks);
-    launch<search_doubtful>(
-        LaunchConfig{{exact_blocks},
-                     {kExactThreads},
-                     static_cast<std::size_t>(m_state.points.head_dim) * sizeof(float)},
-        m_stream, m_state);
+    launch<search_doubtful>(search_doubtful_config(m_state.points), m_stream, m_state);
     fill_device(m_state.counts, 0, bytes_of<std::int32_t>(m_options.clusters), m_stream);
     launch<assign_points>(assign_points_config(m_state.points), m_stream, m_state, labelled);
     launch<summarise>(LaunchConfig{{1}, {kScanThreads}}, m_stream, m_state);
@@ -218,6 +213,12 @@ LaunchConfig nearest_centroids_config(const DevicePoints& points) {
     config.shared_bytes = sizeof(SearchShared<kHeadDim>);
   });
   return config;
+}
+
+LaunchConfig search_doubtful_config(const DevicePoints& points) {
+  return {{std::min<unsigned>(blocks_for(points.rows, 4), kExactBlocks)},
+          {kExactThreads},
+          static_cast<std::size_t>(points.head_dim) * sizeof(float)};
 }
 
 LaunchConfig assign_points_config(const DevicePoints& points) {

@@ -15,6 +15,8 @@ inline constexpr std::int64_t kMemberPoints = 1024;
 
 /// A block a tile of points.
 [[nodiscard]] LaunchConfig nearest_centroids_config(const DevicePoints& points);
+/// Blocks that take doubtful points in turn, as many as a quarter of all points at most.
+[[nodiscard]] LaunchConfig search_doubtful_config(const DevicePoints& points);
 /// 16 lanes a point.
 [[nodiscard]] LaunchConfig assign_points_config(const DevicePoints& points);
 /// A thread a channel, a block a cluster.

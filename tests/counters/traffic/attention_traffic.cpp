@@ -124,7 +124,7 @@ Traffic ragged_decode(const kernels::RaggedDecodeArgs& args, const kernels::Work
                           args.group,       element_bytes(args.query_dtype),
                           args.shares,      from_device(args.cache.lengths, args.cache.segments)};
   Traffic traffic = decode_traffic(shape, decode_steps(shape), work);
-  *traffic.loaded += args.cache.segments * static_cast<std::int64_t>(sizeof(std::int32_t));
+  traffic.loaded += args.cache.segments * static_cast<std::int64_t>(sizeof(std::int32_t));
   return traffic;
 }
 
@@ -141,7 +141,7 @@ Traffic sparse_decode(const kernels::SparseDecodeArgs& args, const kernels::Work
   // The list is read for K and for V.
   const std::int64_t list_again =
       (2 * steps.rows_asked_for - listed) * static_cast<std::int64_t>(sizeof(std::int32_t));
-  *traffic.loaded += list_again;
+  traffic.loaded += list_again;
   return traffic;
 }
 

@@ -1,4 +1,4 @@
-// Codebooks: moments of queries, whitening, k-means, and the codes of keys.
+// Codebooks: moments of queries, whitening, seeds of k-means, and the codes of keys.
 
 #include <algorithm>
 
@@ -8,6 +8,7 @@
 #include "a2ats/kmeans_seeds_device.h"
 #include "traffic/kernel_tiles.h"
 #include "traffic/projection_reads.h"
+#include "traffic/search_reads.h"
 #include "traffic/traffic.h"
 #include "traffic/warp_requests.h"
 
@@ -102,27 +103,12 @@ std::int64_t older_codes(const device::KeyEncodingArgs& args) {
 
 Traffic key_encoding(const device::KeyEncodingArgs& args, const kernels::Work& work) {
   const std::int64_t d = args.head_dim;
-  const SearchTile tile = search_tile(d);
-  const std::int64_t padded = device::padded_codewords(args.table.codewords);
-  const std::int64_t blocks = blocks_of(device::key_encoding_config(args));
-  std::int64_t rows_asked_for = 0;
-  std::int64_t comparing_warps = 0;
-  for (std::int64_t first = 0; first < args.tokens; first += tile.rows) {
-    const std::int64_t rows = std::min(tile.rows, args.tokens - first);
-    // A lane a row: those that the tile lacks repeat its last, a warp at a time.
-    rows_asked_for += vectors_asked_for({.rows = tile.rows, .existing = rows});
-    comparing_warps +=
-        std::min<std::int64_t>(tile.warps, kernels::blocks_for(rows, tile.rows_of_warp));
-  }
-  const std::int64_t keys_again =
-      args.segments * (rows_asked_for - args.tokens) * d * element_bytes(args.dtype);
-  // A block streams the whole table past its rows, a warp with rows its biases; every warp of rows
-  // takes the mean codeword off.
-  const std::int64_t weights = blocks * padded * d * kNumberBytes;
-  const std::int64_t biases = args.segments * comparing_warps * padded * kNumberBytes;
-  const std::int64_t centers = blocks * tile.rows / kWarpLanes * d * kNumberBytes;
-  const std::int64_t codewords_once = args.segments * args.table.codewords * d * kNumberBytes;
-  return {work.bytes_read - codewords_once + keys_again + weights + biases + centers +
+  const std::int64_t codewords = args.table.codewords;
+  const std::int64_t key_bytes = element_bytes(args.dtype);
+  const std::int64_t once =
+      args.segments * d * (args.tokens * key_bytes + codewords * kNumberBytes);
+  return {work.bytes_read - once +
+              args.segments * search_reads(args.tokens, d, codewords, key_bytes) +
               older_codes(args),
           work.bytes_written};
 }
@@ -170,8 +156,6 @@ constexpr OperationTraffic kTraffic[] = {
     {"append_code", traffic_of<device::KeyEncodingArgs, append_code>},
     {"codeword_table", traffic_of<device::CodewordTableArgs, codeword_table>},
     {"key_encoding", traffic_of<device::KeyEncodingArgs, key_encoding>},
-    {.operation = "kmeans",
-     .data_dependent = "points move between clusters, and those near a border are compared again"},
     {"kmeans_seeds", traffic_of<device::SeedsArgs, kmeans_seeds>},
     {"query_moment", traffic_of<device::QueryMomentArgs, query_moment>},
     {"unpack_codes", traffic_of<device::UnpackCodesArgs, unpack_codes>},

@@ -1,6 +1,7 @@
 #include "traffic/kernel_tiles.h"
 
 #include "a2ats/code_buckets.cuh"
+#include "a2ats/kmeans.cuh"
 #include "a2ats/nearest_codeword.cuh"
 #include "a2ats/point_distance.cuh"
 #include "a2ats/query_moment.cuh"
@@ -68,6 +69,8 @@ SearchTile search_tile(std::int64_t head_dim) {
   });
   return tile;
 }
+
+const std::int64_t kWorstPoints = device::kChunkThreads;
 
 const std::int64_t kDistanceLanes = device::kPointLanes;
 

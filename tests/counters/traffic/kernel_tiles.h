@@ -42,6 +42,9 @@ struct SearchTile {
 };
 [[nodiscard]] SearchTile search_tile(std::int64_t head_dim);
 
+// a2ats/kmeans.cuh
+extern const std::int64_t kWorstPoints;  ///< of which the worst is noted
+
 // a2ats/point_distance.cuh
 extern const std::int64_t kDistanceLanes;  ///< that share a point
 

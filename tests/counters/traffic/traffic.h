@@ -1,6 +1,7 @@
 #pragma once
-// What an operation's kernels load and store, derived by hand from its arguments: its work, which
-// is what must cross memory once, and what they read again or write besides.
+// What an operation's kernels load and store, derived by hand from its arguments and the data that
+// they point to: its work, which is what must cross memory once, and what they read again or write
+// besides.
 //
 // Counted are the bytes that warps ask for: those of a request that several lanes want count once,
 // those that another warp or another request wants again count again, from whatever cache they
@@ -8,7 +9,6 @@
 
 #include <any>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -22,19 +22,16 @@ namespace kvsieve::bench {
 
 namespace device = cuda_::device;
 
-/// Bytes of global memory; nothing where they depend on the data.
+/// Bytes of global memory.
 struct Traffic {
-  std::optional<std::int64_t> loaded;
-  std::optional<std::int64_t> stored;
+  std::int64_t loaded = 0;
+  std::int64_t stored = 0;
 };
 
 /// How the traffic of one operation is known.
 struct OperationTraffic {
   std::string_view operation;  ///< the name of its cases up to the first '/'
-  /// Null if it all depends on the data.
-  Traffic (*traffic)(const std::any& arguments, const kernels::Work& work) = nullptr;
-  /// Why it depends on the data, where it does.
-  std::string_view data_dependent = {};
+  Traffic (*traffic)(const std::any& arguments, const kernels::Work& work);
   /// A header whose loads are left out of the comparison: lookups that every compiler repeats as it
   /// likes.
   std::string_view lookups = {};
@@ -46,6 +43,7 @@ struct OperationTraffic {
 [[nodiscard]] std::span<const OperationTraffic> codebook_traffic();
 [[nodiscard]] std::span<const OperationTraffic> eviction_traffic();
 [[nodiscard]] std::span<const OperationTraffic> hot_buffer_traffic();
+[[nodiscard]] std::span<const OperationTraffic> kmeans_traffic();
 [[nodiscard]] std::span<const OperationTraffic> loss_traffic();
 [[nodiscard]] std::span<const OperationTraffic> retrieval_traffic();
 [[nodiscard]] std::span<const OperationTraffic> transfer_traffic();

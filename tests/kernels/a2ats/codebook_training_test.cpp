@@ -273,9 +273,12 @@ TEST(CodebookTraining, WhiteningAndSolvingAreInverse) {
   }
 }
 
-TEST(CodebookTraining, WorkCountsTheAssignment) {
-  static_assert(codebook_training_work(1000, 64, 32).flops == 2 * 1000 * 64 * 32 + 1000 * 32);
-  static_assert(codebook_training_work(1000, 64, 32).bytes_read == (2 * 1000 + 64) * 32 * 4);
+TEST(CodebookTraining, WorkPassesOverThePointsOnceAnAssignment) {
+  // 2 iterations and the assignment after them.
+  constexpr Work kWork = codebook_training_work(2, 1000, 64, 32);
+  static_assert(kWork.flops == 3 * 2 * 1000 * 64 * 32 + 2 * 1000 * 32);
+  static_assert(kWork.bytes_read == 3 * (1000 + 64) * 32 * 4 + 2 * 1000 * 4);
+  static_assert(kWork.bytes_written == 2 * 64 * 32 * 4 + 3 * 1000 * 4);
 }
 
 }  // namespace

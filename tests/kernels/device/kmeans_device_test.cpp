@@ -416,6 +416,8 @@ TEST(KMeansDevice, LaunchesCoverPointsAndClusters) {
   const DevicePoints points{nullptr, 129, 128, 128};
   EXPECT_EQ(nearest_centroids_config(points).grid, (Dim3{2, 1, 1}));
   EXPECT_EQ(nearest_centroids_config({nullptr, 129, 256, 256}).grid, (Dim3{3, 1, 1}));
+  EXPECT_EQ(search_doubtful_config(points), (LaunchConfig{{33, 1, 1}, {256, 1, 1}, 512}));
+  EXPECT_EQ(search_doubtful_config({nullptr, 100'000, 128, 128}).grid, (Dim3{1024, 1, 1}));
   EXPECT_EQ(assign_points_config(points), (LaunchConfig{{9, 1, 1}, {256, 1, 1}, 0}));
   EXPECT_EQ(move_centroids_config(points, 300), (LaunchConfig{{300, 1, 1}, {128, 1, 1}, 1024}));
   SeedsArgs seeds{points, 30, 0, KMeansSeeding::kSampled, nullptr};

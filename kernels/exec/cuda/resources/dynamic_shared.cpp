@@ -120,7 +120,7 @@ std::vector<std::pair<std::string, std::size_t>> dynamic_shared_of_kernels() {
   const DevicePoints points{nullptr, kTokens, 128, 128};
   kernels.emplace_back("codeword_table_kernel", codeword_table_bytes());
   kernels.emplace_back("move_centroids", move_centroids_config(points, 1).shared_bytes);
-  kernels.emplace_back("search_doubtful", 128 * sizeof(float));
+  kernels.emplace_back("search_doubtful", search_doubtful_config(points).shared_bytes);
   for (const char* pass : {"<0>", "<1>", "<2>"}) {
     kernels.emplace_back(std::string("narrow_layer") + pass, narrow_layer_bytes());
   }

@@ -132,11 +132,15 @@ struct TrainedCodebook {
                                              const CholeskyFactor& factor,
                                              const KMeansOptions& options);
 
-/// Work of one Lloyd iteration: assignment of N points to C centroids, and their means.
-[[nodiscard]] constexpr Work codebook_training_work(std::int64_t points, std::int64_t codewords,
-                                                    std::int64_t d) {
-  return {(2 * points + codewords) * d * 4, codewords * d * 4 + points * 4,
-          2 * points * codewords * d + points * d};
+/// Work of Lloyd iterations, each an assignment of N points to C centroids and their means, and of
+/// the assignment that follows the last. A pass over the points assigns them and adds them up; all
+/// but the first need the labels of the one before.
+[[nodiscard]] constexpr Work codebook_training_work(std::int64_t iterations, std::int64_t points,
+                                                    std::int64_t codewords, std::int64_t d) {
+  const std::int64_t passes = iterations + 1;
+  return {passes * (points + codewords) * d * 4 + iterations * points * 4,
+          iterations * codewords * d * 4 + passes * points * 4,
+          passes * 2 * points * codewords * d + iterations * points * d};
 }
 
 }  // namespace kvsieve::kernels
