@@ -72,49 +72,48 @@ DeviceCase gather_rows_case(const GatherShape& shape) {
           }};
 }
 
-/// Two steps of hot buffers that were empty: the second finds what it shares with the first.
+/// Four steps of hot buffers that were empty: the second finds what it shares with the first, the
+/// third takes others' slots, and the last one, the first again, finds what that has left.
 DeviceCase serve_hot_buffers_case(const GatherShape& shape, kernels::HotPolicy policy) {
-  return {
-      shape.name("serve_hot_buffers") +
-          fmt::format("/lfu:{}", static_cast<int>(policy == kernels::HotPolicy::kLfu)),
-      shape.size, [shape, policy](device::Stream& stream) {
-        CaseMemory memory(stream);
-        const std::int64_t first = shape.tokens / 2;
-        device::HotBuffersArgs args;
-        args.source = shape.source(memory);
-        args.segments = shape.segments;
-        args.slots = shape.selected + shape.selected / 2;
-        args.tokens = shape.tokens;
-        args.policy = policy;
-        args.bypass_rows = shape.selected;
-        args.wanted = {memory.copy(shape.lists(0)), memory.copy(shape.counts()), shape.selected};
-        args.pool = memory.output<std::uint8_t>(shape.segments * (args.slots + args.bypass_rows) *
-                                                shape.row_bytes());
-        args.rows = memory.output<std::int32_t>(shape.segments * shape.selected);
-        args.misses = memory.output<std::int32_t>(shape.segments);
-        args.bypassed = memory.output<std::int32_t>(shape.segments);
-        args.state = memory.workspace(device::hot_buffer_state_bytes(args));
-        device::HotBuffersArgs second = args;
-        second.wanted.tokens = memory.copy(shape.lists(first));
-        kernels::HotBuffer buffer(args.slots, args.tokens, policy);
-        kernels::HotStep step;
-        std::size_t missing = 0;
-        for (const std::int64_t begin : {std::int64_t{0}, first}) {
-          buffer.serve(shape.list(begin), step);
-          missing += step.missing.size();
-        }
-        const kernels::Work work =
-            kernels::hot_buffer_work(2 * shape.segments * shape.selected,
-                                     shape.segments * static_cast<std::int64_t>(missing),
-                                     shape.head_dim, element_bytes(shape.dtype));
-        const std::vector<device::HotBuffersArgs> steps{args, second};
-        return make_operation(std::move(memory), steps, work, [steps](device::Stream& at) {
-          device::reset_hot_buffers(steps.front(), at);
-          for (const device::HotBuffersArgs& step_args : steps) {
-            device::serve_hot_buffers(step_args, at);
-          }
-        });
-      }};
+  return {shape.name("serve_hot_buffers") +
+              fmt::format("/lfu:{}", static_cast<int>(policy == kernels::HotPolicy::kLfu)),
+          shape.size, [shape, policy](device::Stream& stream) {
+            CaseMemory memory(stream);
+            device::HotBuffersArgs args;
+            args.source = shape.source(memory);
+            args.segments = shape.segments;
+            args.slots = shape.selected + shape.selected / 2;
+            args.tokens = shape.tokens;
+            args.policy = policy;
+            args.bypass_rows = shape.selected;
+            args.wanted = {nullptr, memory.copy(shape.counts()), shape.selected};
+            args.pool = memory.output<std::uint8_t>(
+                shape.segments * (args.slots + args.bypass_rows) * shape.row_bytes());
+            args.rows = memory.output<std::int32_t>(shape.segments * shape.selected);
+            args.misses = memory.output<std::int32_t>(shape.segments);
+            args.bypassed = memory.output<std::int32_t>(shape.segments);
+            args.state = memory.workspace(device::hot_buffer_state_bytes(args));
+            std::vector<device::HotBuffersArgs> steps;
+            kernels::HotBuffer buffer(args.slots, args.tokens, policy);
+            kernels::HotStep step;
+            kernels::Work work;
+            for (const std::int64_t first :
+                 {std::int64_t{0}, shape.tokens / 2, shape.tokens / 4, std::int64_t{0}}) {
+              args.wanted.tokens = memory.copy(shape.lists(first));
+              steps.push_back(args);
+              buffer.serve(shape.list(first), step);
+              work += kernels::hot_buffer_work(
+                  shape.segments * shape.selected,
+                  shape.segments * static_cast<std::int64_t>(step.missing.size()), shape.head_dim,
+                  element_bytes(shape.dtype));
+            }
+            return make_operation(std::move(memory), steps, work, [steps](device::Stream& at) {
+              device::reset_hot_buffers(steps.front(), at);
+              for (const device::HotBuffersArgs& step_args : steps) {
+                device::serve_hot_buffers(step_args, at);
+              }
+            });
+          }};
 }
 
 struct MessageShape {
