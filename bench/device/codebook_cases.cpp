@@ -94,7 +94,7 @@ DeviceCase kmeans_seeds_case(CaseSize size, std::int64_t head_dim, std::int64_t 
             args.seeds = memory.output<std::int32_t>(clusters);
             return make_operation(
                 std::move(memory), args,
-                kernels::kmeans_seeds_work(device::seed_candidates(args), clusters, head_dim),
+                device::kmeans_seeds_work(device::seed_candidates(args), clusters, head_dim),
                 [args](device::Stream& at) { device::choose_seeds(args, at, {}); });
           }};
 }

@@ -38,14 +38,16 @@ __global__ void __launch_bounds__(kSeedThreads) seed_distances(const SeedsTask t
   const int d = static_cast<int>(task.points.head_dim);
   const float* seed = task.point(task.seeds[number]);
   const std::int32_t first = static_cast<std::int32_t>(blockIdx.x) * kDrawThreads;
+  const int points = min(kDrawThreads, task.candidates - first);
+  const int half = static_cast<int>(threadIdx.x) % kWarpSize / kPointLanes;
   double sum = 0.0;
 #pragma unroll 1
-  for (int i = static_cast<int>(threadIdx.x) / kPointLanes; i < kDrawThreads;
-       i += kSeedThreads / kPointLanes) {
-    // The lanes of a warp stay together.
-    const std::int32_t candidate = min(first + i, task.candidates - 1);
+  for (int pair = static_cast<int>(threadIdx.x) / kPointLanes - half; pair < points;
+       pair += kSeedThreads / kPointLanes) {
+    // The lanes of a warp stay together: without a second point both halves have the first.
+    const std::int32_t candidate = first + min(pair + half, points - 1);
     float distance = point_distance<float>(task.point(candidate), seed, d);
-    if (threadIdx.x % kPointLanes == 0 && first + i < task.candidates) {
+    if (threadIdx.x % kPointLanes == 0 && pair + half < points) {
       if (number > 0) {
         distance = fminf(distance, task.distances[candidate]);
       }

@@ -1,6 +1,7 @@
 #pragma once
 // Starting points of k-means on the device.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -10,20 +11,22 @@
 #include "kvsieve/kernels/codebook_training.h"
 #include "kvsieve/kernels/work.h"
 
-namespace kvsieve::kernels {
-
-/// Work of choosing C seeds among N points: one distance for each point and seed.
-[[nodiscard]] constexpr Work kmeans_seeds_work(std::int64_t points, std::int64_t clusters,
-                                               std::int64_t d) {
-  return {points * d * 4, clusters * 4, 3 * points * clusters * d};
-}
-
-}  // namespace kvsieve::kernels
-
 namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 
 /// Points that a block sums, as the CPU backend cuts them.
 inline constexpr std::int64_t kSeedPoints = 1024;
+
+/// Work of choosing C seeds among M candidates, the first of which is given. A draw follows from
+/// the one before: its seed is read and every point, the point's distance is lowered (the first
+/// draw only writes it), and the distances of a block are drawn from.
+[[nodiscard]] constexpr Work kmeans_seeds_work(std::int64_t candidates, std::int64_t clusters,
+                                               std::int64_t d) {
+  const std::int64_t draws = clusters - 1;
+  const std::int64_t lowered = std::max<std::int64_t>(draws - 1, 0) * candidates;
+  const std::int64_t drawn_from = draws * std::min(candidates, kSeedPoints);
+  return {(draws * (candidates * d + 1) + lowered + drawn_from) * 4, draws * (candidates + 1) * 4,
+          3 * draws * candidates * d};
+}
 
 /// Points in device memory.
 struct DevicePoints {

@@ -57,28 +57,18 @@ Traffic kmeans_seeds(const device::SeedsArgs& args, const kernels::Work& work) {
   const std::int64_t candidates = device::seed_candidates(args);
   const std::int64_t draws = args.clusters - 1;
   const bool sampled = args.seeding == kernels::KMeansSeeding::kSampled;
-  const std::int64_t row_lookup = sampled ? kIndexBytes : 0;
-  const std::int64_t point_bytes = args.points.head_dim * kNumberBytes;
+  // A warp takes two points at a time and reads the seed beside them.
+  const std::int64_t pairs = kernels::blocks_for(candidates * kDistanceLanes, kWarpLanes);
+  const std::int64_t seeds_again = pairs * args.points.head_dim * kNumberBytes;
+  // Every warp finds out which seed; a draw begins with the distances' sum.
   const std::int64_t warps = warps_of(device::seed_distances_config(args));
-  // A warp takes two points at a time, as many pairs as make up kSeedPoints; those that are not
-  // there repeat the last. With each pair it reads the seed.
-  const std::int64_t pairs = device::kSeedPoints * kDistanceLanes / kWarpLanes;
-  const std::int64_t points_asked_for =
-      vectors_asked_for(
-          {.rows = device::kSeedPoints, .row_vectors = kDistanceLanes, .existing = candidates}) /
-      kDistanceLanes;
-  const std::int64_t points = draws * points_asked_for * (point_bytes + row_lookup);
-  const std::int64_t seeds = draws * (pairs * point_bytes + warps * (kIndexBytes + row_lookup));
-  // Distances are lowered but by the first seed, and drawn from; the draw begins with their sum.
-  const std::int64_t distances = (2 * draws - 1) * candidates * kNumberBytes;
-  const std::int64_t sums = draws * kSumBytes;
-  // Numbers of candidates become rows at the end.
-  const std::int64_t rows = sampled ? 2 * args.clusters * kIndexBytes : 0;
-  const std::int64_t points_once = candidates * point_bytes;
-  const std::int64_t rows_stored = sampled ? args.clusters * kIndexBytes : 0;
-  // The first seed comes from the host.
-  return {work.bytes_read - points_once + points + seeds + distances + sums + rows,
-          draws * (candidates * kNumberBytes + kSumBytes + kIndexBytes) + rows_stored};
+  const std::int64_t numbers_again = (warps - 1) * kIndexBytes;
+  // Rows of candidates: of those that are measured, of the seed for each warp, and of all seeds at
+  // the end.
+  const std::int64_t lookups = sampled ? draws * (candidates + warps) * kIndexBytes : 0;
+  const std::int64_t rows = sampled ? args.clusters * kIndexBytes : 0;
+  return {work.bytes_read + draws * (seeds_again + numbers_again + kSumBytes) + lookups + 2 * rows,
+          work.bytes_written + draws * kSumBytes + rows};
 }
 
 Traffic codeword_table(const device::CodewordTableArgs& args, const kernels::Work& work) {

@@ -347,7 +347,7 @@ TEST(KMeansDevice, T12_SeedsAreDrawnByTheirSquaredDistances) {
   for (const PointKind kind : kPointKinds) {
     for (const KMeansSeeding seeding : {KMeansSeeding::kPlusPlus, KMeansSeeding::kSampled}) {
       for (const std::int64_t clusters : {1, 2, 15}) {
-        const Problem problem({.points = 2100,
+        const Problem problem({.points = 2101,
                                .head_dim = 80,
                                .clusters = clusters,
                                .kind = kind,
@@ -425,6 +425,17 @@ TEST(KMeansDevice, LaunchesCoverPointsAndClusters) {
   seeds.points.rows = 1025;
   seeds.seeding = KMeansSeeding::kPlusPlus;
   EXPECT_EQ(seed_distances_config(seeds), (LaunchConfig{{2, 1, 1}, {512, 1, 1}, 0}));
+}
+
+TEST(KMeansDevice, WorkOfSeedsCountsEveryDraw) {
+  // Three draws: 2000 points and a seed's number each, distances lowered twice, a block drawn from.
+  static_assert(kmeans_seeds_work(2000, 4, 32).bytes_read ==
+                3 * (2000 * 32 + 1) * 4 + 2 * 2000 * 4 + 3 * 1024 * 4);
+  static_assert(kmeans_seeds_work(2000, 4, 32).bytes_written == 3 * (2000 + 1) * 4);
+  static_assert(kmeans_seeds_work(2000, 4, 32).flops == 3 * 3 * 2000 * 32);
+  // One draw lowers nothing, of fewer points than a block has; one seed is given.
+  static_assert(kmeans_seeds_work(10, 2, 32).bytes_read == (10 * 32 + 1 + 10) * 4);
+  static_assert(kmeans_seeds_work(10, 1, 32).bytes_read == 0);
 }
 
 // Few, small and in one order: the thread sanitizer takes about 0.1 s a block, and finds a missing
