@@ -11,21 +11,23 @@ import pathlib
 
 # What was there, and what is there now; each has to be found once.
 PLANTED = {
-    # Neighbouring threads add up elements that lie 16 apart.
-    "strided": [("static_cast<int>(blockIdx.y * kMomentThreads + threadIdx.x)",
-                 "static_cast<int>(threadIdx.x * gridDim.y + blockIdx.y)")],
+    # Neighbouring threads add up elements that lie a row apart.
+    "strided": [("const int row = static_cast<int>(threadIdx.x) / kMomentPart;",
+                 "const int row = static_cast<int>(threadIdx.x) % kMomentPart;"),
+                ("const int column = static_cast<int>(threadIdx.x) % kMomentPart;",
+                 "const int column = static_cast<int>(threadIdx.x) / kMomentPart;")],
     # The first tile is read without waiting for the threads that store it.
-    "no_barrier": [("  fetch.store(shared, 0);\n  __syncthreads();",
-                    "  fetch.store(shared, 0);\n")],
+    "no_barrier": [("  fetch.store(shared, 0, tile);\n  __syncthreads();",
+                    "  fetch.store(shared, 0, tile);\n")],
     # A thread's four columns lie side by side.
     "bank_conflict": [("static_cast<int>(threadIdx.x) % 16 * 2", "static_cast<int>(threadIdx.x) % 16 * 4"),
-                      ("[buffer][k][column + c % 2 + c / 2 * 32]", "[buffer][k][column + c]"),
-                      ("kMomentTile + column + c % 2 + c / 2 * 32]", "kMomentTile + column + c]")],
+                      ("right[at + c % 2 + c / 2 * 32]", "right[at + c]"),
+                      ("tile.column * kMomentTile + column + half * 32",
+                       "tile.column * kMomentTile + column + half * 2"),
+                      ("(row + r) * kMomentTile + column + half * 32",
+                       "(row + r) * kMomentTile + column + half * 2")],
     # The sums are found by numbers that only the running kernel knows.
-    "spill": [("#pragma unroll\n  for (int r = 0; r < 4; ++r) {\n#pragma unroll\n"
-               "    for (int c = 0; c < 4; ++c) {\n      target[",
-               "#pragma unroll 1\n  for (int r = 0; r < 4; ++r) {\n#pragma unroll\n"
-               "    for (int c = 0; c < 4; ++c) {\n      target[")],
+    "spill": [("#pragma unroll\n  for (int half = 0;", "#pragma unroll 1\n  for (int half = 0;")],
 }
 
 

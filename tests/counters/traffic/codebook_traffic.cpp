@@ -26,20 +26,15 @@ Traffic query_moment(const device::QueryMomentArgs& args, const kernels::Work& w
   const std::int64_t side = kernels::blocks_for(d, kMomentColumns);
   const std::int64_t query_bytes =
       args.kv_heads * args.group * args.rows * d * element_bytes(args.dtype);
-  // A tile reads its rows' columns twice over, left and right; of all tiles on and below the
-  // diagonal that makes each column side + 1 times.
-  const std::int64_t queries_again = side * query_bytes;
-  // Sums on and below the diagonal's tiles, of every share.
-  std::int64_t diagonal = 0;
-  for (std::int64_t first = 0; first < d; first += kMomentColumns) {
-    const std::int64_t columns = std::min(kMomentColumns, d - first);
-    diagonal += columns * columns;
-  }
+  // A tile reads the columns of its rows and those of its columns, which are the same on the
+  // diagonal; of all tiles on and below it that makes each column `side` times.
+  const std::int64_t queries_again = (side - 1) * query_bytes;
+  // Sums of every share, in parts on and below the diagonal.
+  const std::int64_t parts = d / kMomentPartColumns;
   const std::int64_t shares = device::moment_shares_config(args).grid.y;
-  const std::int64_t sum_bytes =
-      args.kv_heads * shares * (d * d + diagonal) / 2 * static_cast<std::int64_t>(sizeof(double));
-  const auto workspace = static_cast<std::int64_t>(device::query_moment_workspace_bytes(args));
-  return {work.bytes_read + queries_again + sum_bytes, work.bytes_written + workspace};
+  const std::int64_t sum_bytes = args.kv_heads * shares * parts * (parts + 1) / 2 *
+                                 kMomentPartColumns * kMomentPartColumns * kSumBytes;
+  return {work.bytes_read + queries_again + sum_bytes, work.bytes_written + sum_bytes};
 }
 
 Traffic whiten(const device::WhitenArgs& args, const kernels::Work& work) {

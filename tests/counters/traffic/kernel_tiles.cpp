@@ -75,6 +75,7 @@ const std::int64_t kWorstPoints = device::kChunkThreads;
 const std::int64_t kDistanceLanes = device::kPointLanes;
 
 const std::int64_t kMomentColumns = device::kMomentTile;
+const std::int64_t kMomentPartColumns = device::kMomentPart;
 
 const std::int64_t kScoredCodewords = device::kTableCodewords;
 const std::int64_t kMostScoredRows = device::kMaxTableRows;

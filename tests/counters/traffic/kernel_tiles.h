@@ -49,7 +49,8 @@ extern const std::int64_t kWorstPoints;  ///< of which the worst is noted
 extern const std::int64_t kDistanceLanes;  ///< that share a point
 
 // a2ats/query_moment.cuh
-extern const std::int64_t kMomentColumns;  ///< of a tile
+extern const std::int64_t kMomentColumns;      ///< of a tile
+extern const std::int64_t kMomentPartColumns;  ///< of a part of a tile
 
 // a2ats/score_lookup.cuh
 extern const std::int64_t kScoredCodewords;  ///< of a block
