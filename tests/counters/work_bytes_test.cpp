@@ -95,7 +95,9 @@ TEST_P(WorkBytesOf, AreWhatTheKernelsLoadAndStore) {
     ASSERT_NE(known, all.end());
     cuda_::device::Stream stream;
     const std::unique_ptr<cuda_::DeviceOperation> operation = item.prepare(stream);
-    const Traffic expected = known->traffic(operation->arguments(), operation->work());
+    const kernels::Work work = operation->work();
+    const Traffic expected = known->traffic(operation->arguments(), work);
+    EXPECT_GE(expected.loaded, work.bytes_read);
     const Counted counted = count_bytes(item, GetParam(), known->lookups);
     if (runs_ahead(item, GetParam())) {
       EXPECT_GE(counted.loaded, expected.loaded);

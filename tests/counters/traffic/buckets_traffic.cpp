@@ -15,6 +15,7 @@ namespace {
 constexpr std::int64_t kNumberBytes = sizeof(float);
 constexpr std::int64_t kCountBytes = sizeof(std::int32_t);
 constexpr std::int64_t kCodeBytes = sizeof(std::uint16_t);
+constexpr std::int64_t kWordBytes = sizeof(std::uint32_t);
 constexpr std::int64_t kTokenBytes = sizeof(std::int32_t);
 /// Where a bucket begins and where it ends.
 constexpr std::int64_t kBoundsBytes = 2 * kCountBytes;
@@ -170,7 +171,7 @@ std::int64_t mark_reads(const device::BucketRetrievalArgs& args, const Segment& 
 }
 
 /// Of one K, at least 1, for all query heads.
-Traffic bucket_retrieval(const device::BucketRetrievalArgs& args, const kernels::Work& /*work*/) {
+Traffic bucket_retrieval(const device::BucketRetrievalArgs& args, const kernels::Work& work) {
   std::int64_t loaded = 0;
   for (std::int64_t s = 0; s < args.segments; ++s) {
     const Segment segment(args, s);
@@ -182,8 +183,10 @@ Traffic bucket_retrieval(const device::BucketRetrievalArgs& args, const kernels:
                 mark_reads(args, segment, scores, boundary);
     }
   }
-  // A threshold and the number of ties; bits are set by atomics, which are not counted.
-  return {loaded, args.segments * args.group * (kThresholdBytes + kCountBytes)};
+  // Bits are set by atomics, which are not counted.
+  const std::int64_t mask_bytes =
+      args.segments * kernels::mask_words(args.range.size()) * kWordBytes;
+  return {loaded, work.bytes_written - mask_bytes + args.segments * args.group * kThresholdBytes};
 }
 
 constexpr OperationTraffic kTraffic[] = {

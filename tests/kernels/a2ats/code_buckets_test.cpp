@@ -245,7 +245,7 @@ TEST(CodeBuckets, RefuseARangeThatTheyDoNotFit) {
 TEST(CodeBuckets, WorkReadsNoTokenThatIsNotSelected) {
   // 2 segments of 2 query heads; 32 words a mask and 2 ties.
   constexpr Work kWork = code_buckets_work(2, 2, 4096, 1000, 100, 10);
-  static_assert(kWork.bytes_read == 4 * (4 * (4096 * 8 + 10 * 2) + 100 * 4));
+  static_assert(kWork.bytes_read == 4 * (7 * 4096 * 4 + 4 * 10 * 2 + 100 * 4));
   static_assert(kWork.bytes_written == 2 * (32 + 2) * 4);
   static_assert(code_buckets_work(2, 2, 4096, 100000, 100, 10).bytes_read == kWork.bytes_read);
 }

@@ -47,11 +47,12 @@ std::int64_t select_top_buckets(std::span<const float> table, const CodeBuckets&
 
 /// Work of selecting k of n tokens by their buckets, for each of G query heads of S segments: a
 /// pass over C entries, C counts and the `tail` codes that are not in the buckets yet for each of
-/// three digits and one that marks tokens, as topk_retrieval_work has it; the tokens are read once.
+/// three digits, and one over entries and codes that marks tokens as topk_retrieval_work counts it.
+/// Of the tokens in buckets those that are selected are read.
 [[nodiscard]] constexpr Work code_buckets_work(std::int64_t segments, std::int64_t group,
                                                std::int64_t codewords, std::int64_t tokens,
                                                std::int64_t k, std::int64_t tail) {
-  return {segments * group * (4 * (codewords * 8 + tail * 2) + k * 4),
+  return {segments * group * (3 * codewords * 8 + codewords * 4 + 4 * tail * 2 + k * 4),
           topk_retrieval_work(segments, group, tokens).bytes_written, 0};
 }
 
