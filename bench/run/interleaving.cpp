@@ -1,7 +1,6 @@
 #include "run/interleaving.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <string_view>
 
@@ -39,10 +38,7 @@ bool is_noisy(std::span<const double> before, std::span<const double> after) {
   const std::vector<double> new_logs = sim::logarithms(after);
   const double inflation =
       std::max(sim::variance_inflation(old_logs), sim::variance_inflation(new_logs));
-  // Side by side: of one that scatters beside one that does not, a common median tells nothing.
-  const double noise = std::hypot(sim::shift_noise(old_logs, old_logs, inflation),
-                                  sim::shift_noise(new_logs, new_logs, inflation));
-  return noise / std::sqrt(2.0) > kMostNoise;
+  return sim::shift_noise(old_logs, new_logs, inflation) > kMostNoise;
 }
 
 std::string exact_pattern(const std::string& name) {

@@ -4,7 +4,9 @@
 
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "kvsieve/kernels/counter_random.h"
@@ -269,11 +271,70 @@ TEST(Holm, AdjustsStepwise) {
   EXPECT_EQ(holm_adjusted(Sample{0.9, 0.8})[0], 1.0);
 }
 
+/// Normal noise.
+Sample scattered(std::size_t count, double deviation, kernels::CounterRandom& random) {
+  Sample values;
+  for (std::size_t i = 0; i < count; ++i) {
+    const double radius = std::sqrt(-2.0 * std::log(1.0 - random.uniform()));
+    values.push_back(deviation * radius * std::cos(2.0 * std::numbers::pi * random.uniform()));
+  }
+  return values;
+}
+
+TEST(ShiftNoise, JoinsWhatEachSideScatters) {
+  const Sample steady{5, 5, 5, 5};
+  const Sample scattered{1, 2, 3, 4, 1000};
+  const double alone = 1.2533 * robust_deviation(scattered) / std::sqrt(5.0);
+  EXPECT_NEAR(shift_noise(steady, scattered), alone, 1e-12);
+  EXPECT_NEAR(shift_noise(scattered, steady), alone, 1e-12);
+  EXPECT_NEAR(shift_noise(scattered, scattered), std::sqrt(2.0) * alone, 1e-12);
+  EXPECT_NEAR(shift_noise(steady, scattered, 4.0), 2.0 * alone, 1e-12);
+  EXPECT_EQ(shift_noise(steady, steady), 0.0);
+  // The shift itself plays no part.
+  EXPECT_NEAR(shift_noise(steady, Sample{101, 102, 103, 104, 1100}), alone, 1e-12);
+}
+
+TEST(ShiftNoise, IsTheStandardErrorHoweverTheSidesScatter) {
+  constexpr int kTrials = 4000;
+  for (const auto& [first, second] :
+       {std::pair{1.0, 1.0}, std::pair{1.0, 3.0}, std::pair{10.0, 1.0}}) {
+    for (const auto& [m, n] :
+         {std::pair<std::size_t, std::size_t>{5, 5}, {5, 20}, {10, 10}, {20, 20}, {40, 10}}) {
+      kernels::CounterRandom random(23);
+      double square = 0.0;
+      double noise = 0.0;
+      for (int i = 0; i < kTrials; ++i) {
+        const Sample a = scattered(m, first, random);
+        const Sample b = scattered(n, second, random);
+        const double shift = median_of(b) - median_of(a);
+        square += shift * shift / kTrials;
+        noise += shift_noise(a, b) / kTrials;
+      }
+      EXPECT_GT(noise, 0.95 * std::sqrt(square))
+          << first << " of " << m << ", " << second << " of " << n;
+      EXPECT_LT(noise, 1.2 * std::sqrt(square))
+          << first << " of " << m << ", " << second << " of " << n;
+    }
+  }
+}
+
+TEST(Statistics, TheRobustDeviationIsThatOfNormalNoise) {
+  constexpr int kTrials = 10'000;
+  for (const std::size_t count : {5U, 6U, 10U, 20U, 41U}) {
+    kernels::CounterRandom random(29);
+    double mean = 0.0;
+    for (int i = 0; i < kTrials; ++i) {
+      mean += robust_deviation(scattered(count, 2.0, random)) / kTrials;
+    }
+    EXPECT_NEAR(mean, 2.0, 0.08) << count;
+  }
+}
+
 TEST(Statistics, MediansDeviationsAndQuantiles) {
   EXPECT_EQ(median_of({3, 1, 2}), 2.0);
   EXPECT_EQ(median_of({4, 1, 2, 3}), 2.5);
   EXPECT_TRUE(std::isnan(median_of({})));
-  EXPECT_NEAR(robust_deviation(Sample{1, 2, 3, 4, 1000}), 1.4826, 1e-12);
+  EXPECT_NEAR(robust_deviation(Sample{1, 2, 3, 4, 1000}), 1.4826 * 5.0 / 4.2, 1e-12);
   EXPECT_EQ(robust_deviation(Sample{1}), 0.0);
   EXPECT_NEAR(normal_quantile(0.99), 2.3263478740, 1e-9);
   EXPECT_NEAR(normal_quantile(0.025), -1.9599639845, 1e-9);

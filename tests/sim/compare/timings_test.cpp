@@ -93,6 +93,18 @@ TEST(Timings, NoiseRules) {
   EXPECT_NEAR(noise, 1.2533 * 1.4826 * 0.01 * std::sqrt(2.0 / 12.0), 0.0012);
 }
 
+TEST(Timings, NoiseOfOneSideRaisesTheThreshold) {
+  // 20 repetitions within 2 % beside 20 within 0.1 %: 1.2533 * 1.4826 * 20 / 19.2 * 0.5 % /
+  // sqrt(20).
+  const std::vector<double> steady = around(100, 20, 0.001);
+  const std::vector<double> wide = around(105.2, 20, 0.02);
+  const ResultChange change = change_between(steady, wide);
+  EXPECT_NEAR(change.timing->noise, 0.00217, 1e-4);
+  EXPECT_EQ(change.verdict, ChangeVerdict::kMinor);
+  EXPECT_EQ(change_between(steady, around(106, 20, 0.02)).verdict, ChangeVerdict::kWorse);
+  EXPECT_EQ(change_between(wide, steady).verdict, ChangeVerdict::kMinor);
+}
+
 TEST(Timings, RepetitionsThatDependOnTheirNeighboursCountForLess) {
   // The later half of one side is slower: a phase of the machine as likely as a slower program.
   const std::vector<double> steady = around(100, 20);

@@ -52,8 +52,9 @@ struct Shift {
 [[nodiscard]] std::vector<double> logarithms(std::span<const double> values);
 
 /// By how much a shift is off because the samples scatter, as a standard error:
-/// 1.2533 s sqrt(inflation / m + inflation / n), s the robust deviation of all values from their
-/// own sample's median, so that the shift itself plays no part. Neither sample may be empty.
+/// 1.2533 sqrt(inflation (s_1^2 / m + s_2^2 / n)), s_1 and s_2 the samples' robust deviations, so
+/// that neither the shift itself nor what the other side scatters plays a part. Neither sample may
+/// be empty.
 [[nodiscard]] double shift_noise(std::span<const double> first, std::span<const double> second,
                                  double inflation = 1.0);
 
@@ -64,8 +65,9 @@ struct Shift {
 /// The middle value, the mean of the two middle ones of an even number; NaN of none.
 [[nodiscard]] double median_of(std::vector<double> values);
 
-/// 1.4826 times the median distance from the median, which estimates the standard deviation of
-/// normal noise and hardly moves with outliers; 0 of fewer than two values.
+/// 1.4826 n / (n - 0.8) times the median distance of n values from their median, which estimates
+/// the standard deviation of normal noise and hardly moves with outliers; 0 of fewer than two
+/// values.
 [[nodiscard]] double robust_deviation(std::span<const double> values);
 
 /// The normal distribution's quantile: 2.326 for 0.99.
