@@ -16,8 +16,9 @@ constexpr double kContinuity = 0.5;  // a sum of ranks is whole
 // Standard error of a median by that of a mean, of normal noise: sqrt(pi / 2).
 constexpr double kMedianEfficiency = 1.2533;
 // Normal noise's deviation by the median distance from its median. Of few values, whose median is
-// their own, the distances are too small by (n - 0.8) / n: Croux and Rousseeuw, Time-efficient
-// algorithms for two highly robust estimators of scale (1992).
+// their own, the distances are too small by about (n - 0.8) / n: Croux and Rousseeuw,
+// Time-efficient algorithms for two highly robust estimators of scale (1992). Within 4 % from 5
+// values on.
 constexpr double kNormalDeviation = 1.4826;
 constexpr double kFewValues = 0.8;
 

@@ -69,6 +69,13 @@ void judge(ResultChange& change, std::size_t family, const CompareOptions& optio
   const bool above = timing.ratio > least && timing.ratio_low > clear;
   const bool below = timing.ratio < 1.0 / least && timing.ratio_high < 1.0 / clear;
   if (sure && (above || below)) {
+    // Of a side that scatters the better half is better, though its middle may be where it was.
+    if (above ? timing.whole_ratio <= least : timing.whole_ratio >= 1.0 / least) {
+      set(ChangeVerdict::kInconclusive,
+          "too noisy: the better half's change; of all together it is " +
+              relative_text(timing.whole_ratio - 1.0));
+      return;
+    }
     const bool better = best && (*best == ParetoDirection::kMax) == above;
     set(!best ? ChangeVerdict::kChanged : better ? ChangeVerdict::kBetter : ChangeVerdict::kWorse);
     return;
@@ -213,15 +220,19 @@ TimingEvidence timing_evidence(const std::vector<double>& before, const std::vec
   const std::size_t tests = tests_of(before.size(), after.size(), best);
   const auto count = static_cast<double>(tests);
   TimingEvidence timing = tested(old_logs, new_logs, kTelling[0], options.alpha / count);
+  const double whole_ratio = timing.ratio;
   for (std::size_t i = 1; i < tests; ++i) {
     const TimingEvidence other = tested(old_logs, new_logs, kTelling[i], options.alpha / count);
     timing = other.p < timing.p ? other : timing;
   }
+  timing.whole_ratio = whole_ratio;
   if (large_is_best) {
     timing.ratio = -timing.ratio;
+    timing.whole_ratio = -timing.whole_ratio;
     timing.ratio_low = -std::exchange(timing.ratio_high, -timing.ratio_low);
   }
   timing.ratio = std::min(std::exp(timing.ratio), std::numeric_limits<double>::max());
+  timing.whole_ratio = std::exp(timing.whole_ratio);
   timing.ratio_low = std::exp(timing.ratio_low);
   timing.ratio_high = std::exp(timing.ratio_high);
   timing.p = std::min(1.0, count * timing.p);

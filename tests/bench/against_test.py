@@ -98,6 +98,9 @@ class GateTest(unittest.TestCase):
     def test_five_per_cent_are_found_at_two(self):
         self.assertGreaterEqual(self.share_found(5, "2%"), 0.8)
 
+    def test_three_per_cent_are_no_regression_at_five(self):
+        self.assertNotIn("worse", self.alarms(3, "5%"))
+
     def test_no_slow_down_passes_for_a_gain(self):
         for change in (3, 5, 10, 20):
             self.assertNotIn("better", self.alarms(change, "2%"))

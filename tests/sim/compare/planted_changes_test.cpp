@@ -160,6 +160,40 @@ TEST(PlantedChanges, FalseAlarmsStayBelowAlphaWithoutAnyThreshold) {
   EXPECT_LE(alarms, 33);
 }
 
+/// How many of some comparisons of one case call it worse, and how many better. The sides have
+/// noise of these deviations, and the new one is slower by a factor.
+std::pair<int, int> alarms_of(double before, double after, double factor, int comparisons) {
+  CounterRandom random(static_cast<std::uint64_t>(1e4 * before + 1e6 * after));
+  std::pair<int, int> alarms{0, 0};
+  for (int i = 0; i < comparisons; ++i) {
+    const std::vector<double> old_times = heavy_tailed(before, kRepetitions, random);
+    std::vector<double> new_times = heavy_tailed(after, kRepetitions, random);
+    slow_down(new_times, factor);
+    const ResultComparison comparison =
+        compare_benchmarks(file_of({{"a", old_times}}), file_of({{"a", new_times}}), {});
+    alarms.first += comparison.count(ChangeVerdict::kWorse);
+    alarms.second += comparison.count(ChangeVerdict::kBetter);
+  }
+  fmt::print("deviations {} and {}, {:+.0f} %: {} worse and {} better of {}\n", before, after,
+             100.0 * (factor - 1.0), alarms.first, alarms.second, comparisons);
+  return alarms;
+}
+
+TEST(PlantedChanges, OneSideThatScattersRaisesNoAlarm) {
+  for (const auto& [before, after] :
+       {std::pair{0.02, 0.06}, std::pair{0.06, 0.02}, std::pair{0.01, 0.1}, std::pair{0.1, 0.01}}) {
+    const auto [worse, better] = alarms_of(before, after, 1.0, 100);
+    EXPECT_LE(worse + better, 1) << before << ", " << after;
+    EXPECT_LE(alarms_of(before, after, 1.03, 100).first, 5) << before << ", " << after;
+    EXPECT_GE(alarms_of(before, after, 1.20, 100).first, 95) << before << ", " << after;
+  }
+}
+
+TEST(PlantedChanges, AChangeAsLargeAsTheThresholdIsSeldomCalledWorse) {
+  // One time in six an estimate is too large by more than its standard error: 33 of 200.
+  EXPECT_LE(alarms_of(0.01, 0.1, 1.05, 200).first, 45);
+}
+
 TEST(PlantedChanges, FindsTwentyAndTenPercent) {
   const Shares twenty = shares_of(verdicts_on_planted(1.20, 0.05), is_worse, "+20 % at 5 %");
   EXPECT_GE(twenty.quiet, 0.95);

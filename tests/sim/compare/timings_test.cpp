@@ -124,6 +124,24 @@ TEST(Timings, RepetitionsThatDependOnTheirNeighboursCountForLess) {
   EXPECT_EQ(change_between(steady, mixed).verdict, ChangeVerdict::kWorse);
 }
 
+TEST(Timings, BetterOnesAloneAreNoChange) {
+  // Half of those within 20 % are better than all within 0.1 % around the same middle.
+  const std::vector<double> wide = around(100, 40, 0.2);
+  const std::vector<double> steady = around(100, 40, 0.001);
+  CompareOptions options;
+  options.threshold = 0.02;
+  const ResultChange change = change_between(wide, steady, options);
+  EXPECT_LT(change.timing->adjusted_p, options.alpha);
+  EXPECT_GT(change.timing->ratio_low, 1.0);
+  EXPECT_GT(change.timing->ratio, 1.0 + options.threshold + change.timing->noise);
+  EXPECT_NEAR(change.timing->whole_ratio, 1.0, 0.005);
+  EXPECT_EQ(change.verdict, ChangeVerdict::kInconclusive);
+  EXPECT_NE(change.reason.find("of all together it is +0."), std::string::npos) << change.reason;
+  EXPECT_EQ(change_between(steady, wide, options).verdict, ChangeVerdict::kInconclusive);
+  EXPECT_EQ(change_between(wide, around(110, 40, 0.001), options).verdict, ChangeVerdict::kWorse);
+  EXPECT_EQ(change_between(around(110, 40, 0.001), wide, options).verdict, ChangeVerdict::kBetter);
+}
+
 TEST(Timings, DisturbedRepetitionsDoNotHideAChange) {
   // Three of eight repetitions are disturbed, each by another amount.
   const auto disturbed = [](std::vector<double> values) {

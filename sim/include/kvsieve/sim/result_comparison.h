@@ -34,15 +34,16 @@ inline constexpr std::size_t kChangeVerdicts = 6;
 struct TimingEvidence {
   std::size_t old_count = 0;  ///< repetitions
   std::size_t new_count = 0;
-  double ratio = 1.0;       ///< Hodges-Lehmann estimate
-  double ratio_low = 0.0;   ///< of the interval with confidence 1 - alpha
-  double ratio_high = 0.0;  ///< infinity where there are too few repetitions
-  double p = 1.0;           ///< of the rank test
-  double adjusted_p = 1.0;  ///< over all cases of the file
-  bool exact = false;       ///< p is counted and not approximated
-  double inflation = 1.0;   ///< of the variance, by repetitions that depend on their neighbours
-  double noise = 0.0;       ///< by which the threshold was raised, a share
-  double lasting = 0.0;     ///< of it, what more repetitions would not average out
+  double ratio = 1.0;        ///< Hodges-Lehmann estimate
+  double ratio_low = 0.0;    ///< of the interval with confidence 1 - alpha
+  double ratio_high = 0.0;   ///< infinity where there are too few repetitions
+  double whole_ratio = 1.0;  ///< as ratio, of a test in which all ranks tell
+  double p = 1.0;            ///< of the rank test
+  double adjusted_p = 1.0;   ///< over all cases of the file
+  bool exact = false;        ///< p is counted and not approximated
+  double inflation = 1.0;    ///< of the variance, by repetitions that depend on their neighbours
+  double noise = 0.0;        ///< by which the threshold was raised, a share
+  double lasting = 0.0;      ///< of it, what more repetitions would not average out
 };
 
 /// A line of a kernel's source whose counter changed.
