@@ -28,6 +28,10 @@ constexpr std::array<double, 2> kTelling{1.0, 0.5};
 // With fewer repetitions on a side, two tests would need more of them than one.
 constexpr std::size_t kLeastOfTwoTests = 10;
 
+// No drift of the machine explains sides that lie further apart than this many times what both move
+// together: it would have to go on for twenty times as long as a side was measured.
+constexpr double kFarApart = 10.0;
+
 std::size_t tests_of(std::size_t before, std::size_t after, std::optional<ParetoDirection> best) {
   return best && std::min(before, after) >= kLeastOfTwoTests ? kTelling.size() : 1;
 }
@@ -104,12 +108,22 @@ void judge(ResultChange& change, std::size_t family, const CompareOptions& optio
   set(ChangeVerdict::kSame);
 }
 
+/// Whether each value of one side is above all of the other by far more than either side moves.
+bool are_far_apart(const std::vector<double>& before, const std::vector<double>& after) {
+  const auto [old_least, old_most] = std::minmax_element(before.begin(), before.end());
+  const auto [new_least, new_most] = std::minmax_element(after.begin(), after.end());
+  const double gap = std::max(*new_least - *old_most, *old_least - *new_most);
+  return gap > kFarApart * (*old_most - *old_least + *new_most - *new_least);
+}
+
 /// What a test of these ranks says, apart from the threshold. @param alpha of this test
 TimingEvidence tested(const std::vector<double>& before, const std::vector<double>& after,
                       double telling, double alpha) {
   TimingEvidence timing;
-  timing.inflation =
-      std::max(variance_inflation(before, telling), variance_inflation(after, telling));
+  if (!are_far_apart(before, after)) {
+    timing.inflation =
+        std::max(variance_inflation(before, telling), variance_inflation(after, telling));
+  }
   const Shift shift = shift_between(before, after, 1.0 - alpha, timing.inflation, telling);
   timing.ratio = shift.estimate;
   timing.ratio_low = shift.low;

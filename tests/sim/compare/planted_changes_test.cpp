@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
 #include <tuple>
 
@@ -192,6 +193,43 @@ TEST(PlantedChanges, OneSideThatScattersRaisesNoAlarm) {
 TEST(PlantedChanges, AChangeAsLargeAsTheThresholdIsSeldomCalledWorse) {
   // One time in six an estimate is too large by more than its standard error: 33 of 200.
   EXPECT_LE(alarms_of(0.01, 0.1, 1.05, 200).first, 45);
+}
+
+/// Repetitions of a machine that drifts by a share from each to the next.
+std::vector<double> drifting(double share, std::size_t count, CounterRandom& random) {
+  std::vector<double> values;
+  for (std::size_t i = 0; i < count; ++i) {
+    values.push_back(std::exp(share * static_cast<double>(i)) * (1.0 + 0.002 * random.uniform()));
+  }
+  return values;
+}
+
+TEST(PlantedChanges, ADriftIsNoChangeAndHidesNone) {
+  constexpr int kTrials = 30;
+  CounterRandom random(9);
+  const auto compare = [](const std::vector<double>& before, const std::vector<double>& after) {
+    return compare_benchmarks(file_of({{"a", before}}), file_of({{"a", after}}), {});
+  };
+  // One program after the other, and a pause between them that is as long as several.
+  for (const std::size_t pause : {0U, 3U, 10U}) {
+    int alarms = 0;
+    for (int i = 0; i < kTrials; ++i) {
+      const double share = i % 2 == 0 ? 0.001 : -0.001;
+      const std::vector<double> all = drifting(share, (2 + pause) * kRepetitions, random);
+      const ResultComparison comparison =
+          compare({all.begin(), all.begin() + kRepetitions}, {all.end() - kRepetitions, all.end()});
+      alarms += comparison.count(ChangeVerdict::kWorse) + comparison.count(ChangeVerdict::kBetter);
+    }
+    EXPECT_EQ(alarms, 0) << pause;
+  }
+  int found = 0;
+  for (int i = 0; i < kTrials; ++i) {
+    auto [before, after] =
+        taking_turns(drifting(0.001, 2 * kRepetitions, random), kRepetitions, random);
+    slow_down(after, 5.7);
+    found += compare(before, after).count(ChangeVerdict::kWorse);
+  }
+  EXPECT_EQ(found, kTrials);
 }
 
 TEST(PlantedChanges, FindsTwentyAndTenPercent) {

@@ -124,6 +124,32 @@ TEST(Timings, RepetitionsThatDependOnTheirNeighboursCountForLess) {
   EXPECT_EQ(change_between(steady, mixed).verdict, ChangeVerdict::kWorse);
 }
 
+/// 16 repetitions that grow steadily, by 1 % in all.
+std::vector<double> drifting_from(double level) {
+  std::vector<double> values;
+  for (std::size_t i = 0; i < 16; ++i) {
+    values.push_back(level * (1.0 + 0.01 * static_cast<double>(i) / 15.0));
+  }
+  return values;
+}
+
+TEST(Timings, ADriftExplainsNoChangeFarLargerThanItself) {
+  // Both move by 1 %, and the nearest ends are 470 % apart.
+  const ResultChange slow = change_between(drifting_from(100), drifting_from(575));
+  EXPECT_EQ(slow.verdict, ChangeVerdict::kWorse) << slow.reason;
+  EXPECT_EQ(slow.timing->inflation, 1.0);
+  EXPECT_EQ(change_between(drifting_from(575), drifting_from(100)).verdict, ChangeVerdict::kBetter);
+  // A machine that went on drifting for long would explain 20 %: ten times 2 %, and 1 %.
+  const ResultChange near = change_between(drifting_from(100), drifting_from(120));
+  EXPECT_EQ(near.verdict, ChangeVerdict::kInconclusive);
+  EXPECT_GT(near.timing->inflation, 3.0);
+  EXPECT_EQ(change_between(drifting_from(100), drifting_from(126)).verdict, ChangeVerdict::kWorse);
+  // One repetition far off is a move of the machine like any other.
+  std::vector<double> once_slow = drifting_from(100);
+  once_slow[12] *= 1.3;
+  EXPECT_EQ(change_between(once_slow, drifting_from(575)).verdict, ChangeVerdict::kInconclusive);
+}
+
 TEST(Timings, BetterOnesAloneAreNoChange) {
   // Half of those within 20 % are better than all within 0.1 % around the same middle.
   const std::vector<double> wide = around(100, 40, 0.2);
