@@ -102,6 +102,24 @@ class TimingsTest(CompareTest):
         self.compare(timings(LEVELS, 1, noise=0.3), timings(LEVELS, 2, noise=0.3), "--fail-on",
                      "inconclusive", code=CHECK_FAILED)
 
+    def test_a_drift_hides_no_change_far_larger_than_itself(self):
+        def drifting(level):
+            document = timings({"copy/n:64": level}, 1, count=16, noise=0.0)
+            for number, entry in enumerate(document["benchmarks"]):
+                entry["real_time"] *= 1.0 + 0.001 * number
+            return document
+        outcome = self.compare(drifting(100.0), drifting(572.0), code=CHECK_FAILED)
+        self.assertRegex(outcome.stdout, r"(?m)^worse +copy/n:64 .*\+472")
+        outcome = self.compare(drifting(100.0), drifting(110.0))
+        self.assertRegex(outcome.stdout, "(?m)^inconclusive +copy/n:64 .*neighbours")
+
+    def test_a_better_half_beside_a_steady_side_is_inconclusive(self):
+        wide = timings({"copy/n:64": 100.0}, 1, count=60, noise=0.1)
+        steady = timings({"copy/n:64": 100.0}, 2, count=60, noise=0.001)
+        outcome = self.compare(wide, steady, "--threshold", "2%")
+        self.assertRegex(outcome.stderr, "first: too noisy: the better half's change; of all")
+        self.compare(steady, wide, "--threshold", "2%")
+
     def test_folders_are_one_file_each(self):
         for side, level in (("old", 100.0), ("new", 120.0)):
             (self.folder / side).mkdir()
