@@ -60,7 +60,7 @@ __device__ inline void mark_chunk(const TopKParams& params, std::int64_t head,
   std::int64_t word = 0;
   unsigned bits = 0;
   for_each_ranked(chunk, threshold.prefix, higher_ties(threshold, ties), before, shared,
-                  [&](unsigned place, bool selected, unsigned) {
+                  [&](unsigned, unsigned place, bool selected, unsigned) {
                     if (selected) {
                       const std::int64_t token = params.begin + place - chunk.shift;
                       if (token / 32 != word) {

@@ -44,6 +44,10 @@ __device__ inline unsigned to_key(AnyScore score) {
 __device__ inline unsigned to_key(unsigned key) {
   return key;
 }
+/// The score of a key of rank_key, +0 for both zeros.
+__device__ inline float to_score(unsigned key) {
+  return __uint_as_float((key & 0x80000000U) != 0 ? key ^ 0x80000000U : ~key);
+}
 
 /// The bits that a pass counts.
 template <int Pass>
@@ -342,7 +346,7 @@ __device__ inline TakenTies higher_ties(Rank threshold, unsigned equal) {
   return {equal - threshold.rank, equal};
 }
 
-/// Calls visit(place, selected, position) for every token of the chunk; `position` counts the
+/// Calls visit(key, place, selected, position) for every token of the chunk; `position` counts the
 /// selected tokens of the row before it. `before` counts the chunks before this one. Synchronises
 /// behind the last visit.
 template <class T, class Visit>
@@ -380,7 +384,8 @@ __device__ inline void for_each_ranked(const RowChunk<T>& chunk, unsigned thresh
           const bool greater = vector.keys[i] > threshold;
           const bool tied = vector.keys[i] == threshold;
           const unsigned taken = min(max(equal, ties.first), ties.last) - ties.first;
-          visit(group + static_cast<unsigned>(u) * kTile + kVector * threadIdx.x + i,
+          visit(vector.keys[i],
+                group + static_cast<unsigned>(u) * kTile + kVector * threadIdx.x + i,
                 greater || (tied && equal >= ties.first && equal < ties.last), above + taken);
           above += greater ? 1U : 0U;
           equal += tied ? 1U : 0U;

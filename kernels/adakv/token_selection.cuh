@@ -92,6 +92,7 @@ __global__ void __launch_bounds__(kSelectThreads) scan_offsets(SelectionParams p
 }
 
 /// Writes the second stage's keys of a chunk: the first stage's tokens stand above every score.
+/// Scores come from their keys, which the visit has in registers.
 /// __fmul_rn keeps the product from being fused with rank_key's addition, which would round once
 /// where the CPU rounds twice.
 __device__ inline void write_keys(const SelectionParams& params, std::int64_t unit,
@@ -101,10 +102,10 @@ __device__ inline void write_keys(const SelectionParams& params, std::int64_t un
   const float* norms = params.norms + unit * params.norms_stride;
   unsigned* keys = params.keys + unit * params.key_stride;
   for_each_ranked(chunk, threshold.prefix, lower_ties(threshold), before, shared,
-                  [&](unsigned place, bool selected, unsigned) {
+                  [&](unsigned key, unsigned place, bool selected, unsigned) {
                     const unsigned token = place - chunk.shift;
-                    keys[token] = selected ? kFirstStage
-                                           : rank_key(__fmul_rn(chunk.base[place], norms[token]));
+                    keys[token] =
+                        selected ? kFirstStage : rank_key(__fmul_rn(to_score(key), norms[token]));
                   });
 }
 
@@ -117,7 +118,7 @@ __device__ inline void write_kept(const SelectionParams& params, std::int64_t un
   std::int32_t* candidates = sinks + params.sinks;
   std::int32_t* window = candidates + kept_candidates(params, unit);
   for_each_ranked(chunk, threshold.prefix, lower_ties(threshold), before, shared,
-                  [&](unsigned place, bool selected, unsigned position) {
+                  [&](unsigned, unsigned place, bool selected, unsigned position) {
                     if (selected) {
                       candidates[position] =
                           static_cast<std::int32_t>(params.sinks + place - chunk.shift);

@@ -220,10 +220,10 @@ Traffic token_selection(const device::TokenSelectionArgs& args, const kernels::W
   std::int64_t loaded = work.bytes_read + (stages - 1) * (kSelectPasses + 1) * scores;
   std::int64_t stored = work.bytes_written;
   if (stages == 2) {
-    // The second stage's keys: scores again, and norms, of what the first one left.
+    // The second stage's keys: norms of what the first one left.
     stored += scores;
     for (const std::int32_t count : counts) {
-      loaded += 2 * (args.m - count / 2) * kNumberBytes;
+      loaded += (args.m - count / 2) * kNumberBytes;
     }
   }
   // Counts to scan them; counts for each stage and for the place of the window, and offsets.
