@@ -22,33 +22,38 @@ using tests::Matrix;
 using tests::RandomRows;
 using traces::DType;
 
-/// Rows [count, d] as a dtype rounds them, in device memory with gaps of NaN between them.
+/// Rows [heads, count, d] as a dtype rounds them, in device memory with gaps of NaN between rows
+/// and between heads.
 class StoredRows {
  public:
-  StoredRows(std::int64_t count, std::int64_t d, DType dtype, std::int64_t gaps, std::uint32_t seed,
-             Stream& stream)
-      : m_stride(d + gaps * 16 / static_cast<std::int64_t>(traces::size_of(dtype))) {
+  StoredRows(std::int64_t heads, std::int64_t count, std::int64_t d, DType dtype, std::int64_t gaps,
+             std::uint32_t seed, Stream& stream)
+      : m_stride(d + gaps * 16 / static_cast<std::int64_t>(traces::size_of(dtype))),
+        m_head_stride((count + gaps) * m_stride) {
     const std::size_t size = traces::size_of(dtype);
-    std::vector<float> values = RandomRows(count, d, seed).data;
+    std::vector<float> values = RandomRows(heads * count, d, seed).data;
     std::vector<std::byte> stored(values.size() * size);
     traces::from_float(dtype, values, stored.data());
     traces::to_float(dtype, stored.data(), values);
-    m_exact = tests::to_matrix({values.data(), count, d});
-    std::vector<std::byte> bytes(static_cast<std::size_t>(count * m_stride) * size,
+    m_exact = tests::to_matrix({values.data(), heads * count, d});
+    std::vector<std::byte> bytes(static_cast<std::size_t>(heads * m_head_stride) * size,
                                  std::byte{0xff});
-    for (std::int64_t r = 0; r < count; ++r) {
+    for (std::int64_t r = 0; r < heads * count; ++r) {
       const auto row = static_cast<std::size_t>(d) * size;
+      const std::int64_t place = r / count * m_head_stride + r % count * m_stride;
       std::copy_n(stored.begin() + r * static_cast<std::int64_t>(row), row,
-                  bytes.begin() + r * m_stride * static_cast<std::int64_t>(size));
+                  bytes.begin() + place * static_cast<std::int64_t>(size));
     }
     m_bytes = DeviceBuffer<std::byte>(std::span<const std::byte>(bytes), stream);
   }
   [[nodiscard]] const void* data() const { return m_bytes.data(); }
   [[nodiscard]] std::int64_t stride() const { return m_stride; }
+  [[nodiscard]] std::int64_t head_stride() const { return m_head_stride; }
   [[nodiscard]] const Matrix& exact() const { return m_exact; }
 
  private:
   std::int64_t m_stride;
+  std::int64_t m_head_stride;
   DeviceBuffer<std::byte> m_bytes;
   Matrix m_exact;
 };
@@ -77,7 +82,7 @@ void add_moment(const MomentCase& item, const StoredRows& queries, const double*
   args.group = item.group;
   args.rows = item.rows;
   args.head_dim = item.head_dim;
-  args.head_stride = item.rows * queries.stride();
+  args.head_stride = queries.head_stride();
   args.row_stride = queries.stride();
   args.moments = const_cast<double*>(moments);
   const DeviceBuffer<std::byte> workspace(query_moment_workspace_bytes(args));
@@ -94,7 +99,7 @@ std::vector<double> run_moment(const MomentCase& item, std::initializer_list<std
       std::span<const double>(std::vector<double>(static_cast<std::size_t>(size), 0.0)), stream);
   for (const std::uint32_t seed : seeds) {
     add_moment(item,
-               StoredRows(item.kv_heads * item.group * item.rows, item.head_dim, item.dtype,
+               StoredRows(item.kv_heads * item.group, item.rows, item.head_dim, item.dtype,
                           item.gaps, seed, stream),
                moments.data(), stream);
   }
@@ -103,7 +108,7 @@ std::vector<double> run_moment(const MomentCase& item, std::initializer_list<std
 
 Matrix expected_moment(const MomentCase& item, std::int64_t head, std::uint32_t seed) {
   Stream stream;
-  const StoredRows queries(item.kv_heads * item.group * item.rows, item.head_dim, item.dtype, 0,
+  const StoredRows queries(item.kv_heads * item.group, item.rows, item.head_dim, item.dtype, 0,
                            seed, stream);
   const std::int64_t count = item.group * item.rows;
   return tests::reference_moment(tests::rows_of(queries.exact(), head * count, count));
@@ -112,8 +117,8 @@ Matrix expected_moment(const MomentCase& item, std::int64_t head, std::uint32_t 
 std::vector<MomentCase> moment_cases() {
   const std::int64_t kv_heads[] = {1, 2};
   const std::int64_t groups[] = {1, 2, 3, 8};
-  // Around steps of 16 rows and shares of 128.
-  const std::int64_t row_counts[] = {0, 1, 15, 16, 17, 127, 128, 129, 300};
+  // Around steps of 16 rows and shares of 128; a step over several members of a group.
+  const std::int64_t row_counts[] = {0, 1, 3, 15, 16, 17, 127, 128, 129, 300};
   const std::size_t levels[] = {std::size(kv_heads),       std::size(groups),
                                 std::size(row_counts),     kDeviceHeadDims.size(),
                                 std::size(tests::kDTypes), 2};
@@ -235,7 +240,7 @@ void check_whitening(std::int64_t rows, std::int64_t d, DType dtype, std::int64_
   std::vector<float> first;
   for_each_order([&] {
     Stream stream;
-    const StoredRows keys(rows, d, dtype, gaps, 5, stream);
+    const StoredRows keys(1, rows, d, dtype, gaps, 5, stream);
     const DeviceBuffer<float> cholesky(std::span<const float>(factor.data), stream);
     const DeviceBuffer<float> z(static_cast<std::size_t>(rows * d));
     whiten({{keys.data(), dtype, rows, d, keys.stride()}, cholesky.data(), z.data()}, stream);
