@@ -63,8 +63,8 @@ Counted count_bytes(const cuda_::DeviceCase& item, int architecture, std::string
 
 /// Lanes that jump back out of a loop run ahead of those still in it: the executor takes the lowest
 /// instruction first. Until they meet again, both ask for what the warp would ask for together if
-/// it met at the jump's target. Merging the orders of least frequent use, nvcc does so for lanes
-/// without a row of the rest, and it loads uses before it asks whether there is anything to search.
+/// it met at the jump's target. Where least frequent use merges its orders, lanes without a row of
+/// the rest do so; there uses are loaded as well before it is known that nothing is to be searched.
 bool runs_ahead(const cuda_::DeviceCase& item, int architecture) {
   return architecture == 100 && (item.name == "ragged_decode/dtype:f16/d:64/group:3/n:225" ||
                                  (operation_of(item) == "serve_hot_buffers" &&

@@ -28,10 +28,10 @@ constexpr std::int64_t kSummaryBytes = 2 * kDoubleBytes;
 
 using Rows = std::vector<std::vector<float>>;
 
-Rows rows_of(const std::vector<float>& numbers, std::int64_t d) {
+Rows rows_of(const device::DevicePoints& points) {
   Rows rows;
-  for (auto row = numbers.begin(); row != numbers.end(); row += d) {
-    rows.emplace_back(row, row + d);
+  for (std::int64_t i = 0; i < points.rows; ++i) {
+    rows.push_back(from_device(points.data + i * points.stride, points.head_dim));
   }
   return rows;
 }
@@ -152,6 +152,7 @@ Traffic assignment(const KMeansShape& shape, std::vector<std::int64_t> labels,
   loaded += points_asked_for * kIndexBytes + rows * shape.point_bytes() +
             (is_first ? 0 : shape.index_bytes());
   stored += shape.index_bytes() + n * kDoubleBytes;
+  // Distances and moves are added up.
   loaded += (n + shape.clusters) * kDoubleBytes;
   stored += kSummaryBytes;
   return {loaded - shape.all_points_bytes() - shape.centroids_bytes() -
@@ -196,7 +197,7 @@ Traffic kmeans(const std::tuple<device::DevicePoints, kernels::KMeansOptions>& a
                const kernels::Work& work) {
   const auto& [data, options] = arguments;
   const KMeansShape shape{data, options.clusters};
-  const Rows points = rows_of(from_device(data.data, data.rows * data.stride), data.stride);
+  const Rows points = rows_of(data);
   Rows centroids;
   for (std::int64_t c = 0; c < options.clusters; ++c) {
     const std::span<const float> row = options.initial.row(c);
