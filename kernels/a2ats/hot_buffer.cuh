@@ -72,20 +72,41 @@ __device__ inline int visit_ranked(int n, int* warp_sums, Chosen chosen, Visit v
   return before;
 }
 
-/// Slots of the ascending-by-uses list with fewer uses than `limit`.
-__device__ inline int slots_below(const std::int32_t* list, int n, const std::int32_t* uses,
-                                  int limit) {
+/// Slots in ascending order of their uses.
+struct SlotList {
+  const std::int32_t* slots;
+  int count;
+};
+
+/// Slots of the list with fewer uses than `limit`.
+__device__ inline int slots_below(SlotList list, const std::int32_t* uses, int limit) {
   int low = 0;
-  int high = n;
+  int high = list.count;
   while (low < high) {
     const int middle = (low + high) / 2;
-    if (uses[list[middle]] < limit) {
+    if (uses[list.slots[middle]] < limit) {
       low = middle + 1;
     } else {
       high = middle;
     }
   }
   return low;
+}
+
+/// Puts the slots of a list into an order that they share with `others`: behind those with fewer
+/// uses than their own and `above`.
+__device__ inline void merge_slots(std::int32_t* order, SlotList list, SlotList others,
+                                   const std::int32_t* uses, int above) {
+  // A warp's lanes leave the loop together. Since Volta, lanes need not reconverge by themselves:
+  // those that left earlier could go on alone, and ask apart for what comes next.
+  for (int first = 0; first < list.count; first += kHotThreads) {
+    const int i = first + static_cast<int>(threadIdx.x);
+    if (i < list.count) {
+      const std::int32_t slot = list.slots[i];
+      const int before = others.count > 0 ? slots_below(others, uses, uses[slot] + above) : 0;
+      order[i + before] = slot;
+    }
+  }
 }
 
 /// Sorts n slots by uses, stably. Returns the one of both lists that has the result.
@@ -196,12 +217,9 @@ __global__ void __launch_bounds__(kHotThreads) serve_hot_kernel(HotState state) 
       });
   if (kLfu) {
     used = sort_by_uses(used, used + segments * state.slots, used_count, uses, warp_sums);
-    for (int i = static_cast<int>(threadIdx.x); i < rest_count; i += kHotThreads) {
-      next_order[i + slots_below(used, used_count, uses, uses[rest[i]])] = rest[i];
-    }
-    for (int i = static_cast<int>(threadIdx.x); i < used_count; i += kHotThreads) {
-      next_order[i + slots_below(rest, rest_count, uses, uses[used[i]] + 1)] = used[i];
-    }
+    // Of equal uses the rest goes first.
+    merge_slots(next_order, {rest, rest_count}, {used, used_count}, uses, 0);
+    merge_slots(next_order, {used, used_count}, {rest, rest_count}, uses, 1);
   }
   if (threadIdx.x == 0) {
     state.headers[s] = {step, before.filled + free_slots};
