@@ -10,7 +10,8 @@
 // holds several teams. Teams take tokens in turn, a batch at a time: a batch's values are requested
 // before its scores are computed, the next batch's keys before its values are used. A lane keeps
 // its slice of G queries and outputs in registers; K and V are read once for all G. Rows tells
-// where they lie: row j of segment s begins at element<d>(s, j) of keys() and of values().
+// where they lie: row j of segment s is at element<d>(begin(s), j) of keys() and of values(); a
+// part asks begin(s) once.
 //
 // Bytes: 2 d elements a token and, from the caches, a last row again for each token that a batch
 // lacks; a part costs 4 d G of queries a warp, and G (d + 2) floats written and read.
@@ -268,10 +269,11 @@ __global__ void __launch_bounds__(kDecodeThreads, 2)
     decode_load_queries<T, kHeadDim, kGroup>(params, part.segment, lane, queries);
     DecodeState<kGroup, Team::kPerLane> state;
     state.clear();
+    const std::int64_t begin = params.rows.begin(part.segment);
     // Tokens behind the end stand for the last one, with a score of -inf.
     const auto row_at = [&](int first, int b) {
       const int token = min(first + b * Team::kTeams + team, part.end - 1);
-      return params.rows.template element<kHeadDim>(part.segment, token);
+      return params.rows.template element<kHeadDim>(begin, token);
     };
     DecodeSlice<T, kHeadDim> k[kBatch];
     DecodeSlice<T, kHeadDim> v[kBatch];

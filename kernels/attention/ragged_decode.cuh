@@ -14,9 +14,10 @@ struct RaggedRows {
   __device__ const void* keys() const { return cache.keys; }
   __device__ const void* values() const { return cache.values; }
   __device__ std::int64_t length(std::int64_t s) const { return cache.lengths[s]; }
+  __device__ std::int64_t begin(std::int64_t s) const { return begin_of(cache, s); }
   template <int kHeadDim>
-  __device__ std::int64_t element(std::int64_t s, std::int64_t j) const {
-    return row_of(cache, s, j) * kHeadDim;
+  __device__ std::int64_t element(std::int64_t from, std::int64_t j) const {
+    return row_from(cache, from, j) * kHeadDim;
   }
 };
 

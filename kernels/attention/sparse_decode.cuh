@@ -29,6 +29,7 @@ struct ListedRows {
   __device__ const void* keys() const { return cache.rows; }
   __device__ const void* values() const { return first_values; }
   __device__ std::int64_t length(std::int64_t s) const { return counts[s]; }
+  __device__ std::int64_t begin(std::int64_t s) const { return s; }
   template <int kHeadDim>
   __device__ std::int64_t element(std::int64_t s, std::int64_t j) const {
     const std::int64_t row = list == nullptr ? j : list[s * capacity + j];

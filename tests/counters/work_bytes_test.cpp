@@ -7,11 +7,9 @@
 #include <memory>
 #include <set>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "case_counters.h"
-#include "source_path.h"
 #include "traffic/traffic.h"
 
 namespace kvsieve::bench {
@@ -45,18 +43,11 @@ struct Counted {
   std::int64_t stored = 0;
 };
 
-/// @param lookups header whose loads are left out, unless empty
-Counted count_bytes(const cuda_::DeviceCase& item, int architecture, std::string_view lookups) {
+Counted count_bytes(const cuda_::DeviceCase& item, int architecture) {
   Counted counted;
   for (const CaseCounters& kernel : count_case(item, architecture)) {
-    const ptx::KernelCounters& counters = kernel.run.counters;
-    counted.loaded += counters.total.global_load_bytes;
-    counted.stored += counters.total.global_store_bytes;
-    for (const auto& [line, of_line] : counters.lines) {
-      if (!lookups.empty() && relative_source_path(line.file) == lookups) {
-        counted.loaded -= of_line.global_load_bytes;
-      }
-    }
+    counted.loaded += kernel.run.counters.total.global_load_bytes;
+    counted.stored += kernel.run.counters.total.global_store_bytes;
   }
   return counted;
 }
@@ -98,7 +89,7 @@ TEST_P(WorkBytesOf, AreWhatTheKernelsLoadAndStore) {
     const kernels::Work work = operation->work();
     const Traffic expected = known->traffic(operation->arguments(), work);
     EXPECT_GE(expected.loaded, work.bytes_read);
-    const Counted counted = count_bytes(item, GetParam(), known->lookups);
+    const Counted counted = count_bytes(item, GetParam());
     if (runs_ahead(item, GetParam())) {
       EXPECT_GE(counted.loaded, expected.loaded);
     } else {

@@ -14,6 +14,8 @@ namespace kvsieve::bench {
 namespace {
 
 constexpr std::int64_t kStartBytes = sizeof(std::int64_t);
+constexpr std::int64_t kOffsetBytes = sizeof(std::int64_t);
+constexpr std::int64_t kLengthBytes = sizeof(std::int32_t);
 constexpr std::int64_t kNumberBytes = sizeof(float);
 
 /// What decode_shares.cuh works on, wherever the rows lie.
@@ -28,6 +30,10 @@ struct DecodeShape {
   [[nodiscard]] std::int64_t segments() const { return static_cast<std::int64_t>(lengths.size()); }
   [[nodiscard]] std::int64_t part_bytes() const { return group * (head_dim + 2) * kNumberBytes; }
   [[nodiscard]] std::int64_t row_bytes() const { return head_dim * element_bytes(dtype); }
+  /// Of one share.
+  [[nodiscard]] std::int64_t warps() const {
+    return warps_of_block(device::decode_shares_config(shares, head_dim, group));
+  }
 };
 
 /// What the kernels of a decode step do.
@@ -66,8 +72,6 @@ std::int64_t searched_starts(const std::vector<std::int64_t>& starts, std::int64
 
 DecodeSteps decode_steps(const DecodeShape& shape) {
   const DecodeTile tile = decode_tile(shape.dtype, shape.head_dim, shape.group);
-  const std::int64_t warps =
-      warps_of_block(device::decode_shares_config(shape.shares, shape.head_dim, shape.group));
   std::vector<std::int64_t> starts{0};
   for (const std::int32_t length : shape.lengths) {
     starts.push_back(starts.back() + length);
@@ -85,9 +89,9 @@ DecodeSteps decode_steps(const DecodeShape& shape) {
       lookups += 2 + (last_segment < 0 ? 0 : part.segment - last_segment);
       last_segment = part.segment;
       ++steps.parts;
-      steps.rows_asked_for += rows_asked_for(part, tile, warps);
+      steps.rows_asked_for += rows_asked_for(part, tile, shape.warps());
     }
-    steps.start_lookups += warps * lookups;
+    steps.start_lookups += shape.warps() * lookups;
   }
   return steps;
 }
@@ -95,15 +99,13 @@ DecodeSteps decode_steps(const DecodeShape& shape) {
 /// Beyond queries, rows and results once; where rows lie is not counted.
 Traffic decode_traffic(const DecodeShape& shape, const DecodeSteps& steps,
                        const kernels::Work& work) {
-  const std::int64_t warps =
-      warps_of_block(device::decode_shares_config(shape.shares, shape.head_dim, shape.group));
   std::int64_t tokens = 0;
   for (const std::int32_t length : shape.lengths) {
     tokens += length;
   }
   const kernels::LaunchConfig merge = device::decode_merge_config(shape.segments(), shape.group);
   const std::int64_t query_bytes = shape.group * shape.head_dim * shape.query_bytes;
-  const std::int64_t queries_again = (steps.parts * warps - shape.segments()) * query_bytes;
+  const std::int64_t queries_again = (steps.parts * shape.warps() - shape.segments()) * query_bytes;
   const std::int64_t rows_again = 2 * (steps.rows_asked_for - tokens) * shape.row_bytes();
   // A warp of the merge reads where its segment starts and ends, and the number of all tokens.
   const std::int64_t merged_starts = warps_of(merge) * 3 * kStartBytes;
@@ -123,8 +125,11 @@ Traffic ragged_decode(const kernels::RaggedDecodeArgs& args, const kernels::Work
   const DecodeShape shape{args.cache.dtype, args.cache.head_dim,
                           args.group,       element_bytes(args.query_dtype),
                           args.shares,      from_device(args.cache.lengths, args.cache.segments)};
-  Traffic traffic = decode_traffic(shape, decode_steps(shape), work);
-  traffic.loaded += args.cache.segments * static_cast<std::int64_t>(sizeof(std::int32_t));
+  const DecodeSteps steps = decode_steps(shape);
+  Traffic traffic = decode_traffic(shape, steps, work);
+  // Every warp reads where the segment of its part begins.
+  const std::int64_t offsets = steps.parts * shape.warps() * kOffsetBytes;
+  traffic.loaded += args.cache.segments * kLengthBytes + offsets;
   return traffic;
 }
 
@@ -164,9 +169,7 @@ Traffic value_norms(const device::ValueNormsArgs& args, const kernels::Work& wor
 
 constexpr OperationTraffic kTraffic[] = {
     {"merge_partial", traffic_of<device::MergePartialArgs, merge_partial>},
-    {.operation = "ragged_decode",
-     .traffic = traffic_of<kernels::RaggedDecodeArgs, ragged_decode>,
-     .lookups = "kernels/include/kvsieve/kernels/ragged_cache.h"},
+    {"ragged_decode", traffic_of<kernels::RaggedDecodeArgs, ragged_decode>},
     {"sparse_decode", traffic_of<kernels::SparseDecodeArgs, sparse_decode>},
     {"value_norms", traffic_of<device::ValueNormsArgs, value_norms>},
 };

@@ -32,9 +32,6 @@ struct Traffic {
 struct OperationTraffic {
   std::string_view operation;  ///< the name of its cases up to the first '/'
   Traffic (*traffic)(const std::any& arguments, const kernels::Work& work);
-  /// A header whose loads are left out of the comparison: lookups that every compiler repeats as it
-  /// likes.
-  std::string_view lookups = {};
 };
 
 [[nodiscard]] std::span<const OperationTraffic> attention_traffic();

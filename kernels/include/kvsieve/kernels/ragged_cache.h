@@ -48,13 +48,23 @@ struct RaggedCacheView {
   std::int64_t page_rows = 0;  ///< a power of two
 };
 
+/// Where segment s begins: its first row, or its first entry of the table of pages.
+[[nodiscard]] constexpr std::int64_t begin_of(const RaggedCacheView& cache, std::int64_t s) {
+  return cache.pages == nullptr ? cache.offsets[s] : s * cache.pages_per_segment;
+}
+
+/// The row of token j of the segment that begins at `begin`.
+[[nodiscard]] constexpr std::int64_t row_from(const RaggedCacheView& cache, std::int64_t begin,
+                                              std::int64_t j) {
+  return cache.pages == nullptr
+             ? begin + j
+             : cache.pages[begin + j / cache.page_rows] * cache.page_rows + j % cache.page_rows;
+}
+
 /// The row of token j of segment s.
 [[nodiscard]] constexpr std::int64_t row_of(const RaggedCacheView& cache, std::int64_t s,
                                             std::int64_t j) {
-  return cache.pages == nullptr
-             ? cache.offsets[s] + j
-             : cache.pages[s * cache.pages_per_segment + j / cache.page_rows] * cache.page_rows +
-                   j % cache.page_rows;
+  return row_from(cache, begin_of(cache, s), j);
 }
 
 /// Whether segment s has room for `rows` rows.
