@@ -184,7 +184,7 @@ std::vector<DeviceCase> attention_cases() {
   std::vector<DeviceCase> cases{
       ragged_decode_case({kCounted, DType::kBF16, 128, 4, {96, 160}, 4}),
       ragged_decode_case({kCounted, DType::kF16, 64, 3, {65, 31, 129}, 4}),
-      ragged_decode_case({kCounted, DType::kF32, 80, 1, {127}, 3}),
+      ragged_decode_case({kCounted, DType::kF32, 80, 1, {64, 63}, 3}),
       sparse_decode_case({kCounted, DType::kBF16, 128, 4, 2, 512, 96, 4}),
       sparse_decode_case({kCounted, DType::kF16, 64, 8, 2, 256, 37, 4}),
       sparse_decode_case({kCounted, DType::kF32, 96, 1, 1, 300, 65, 3}),

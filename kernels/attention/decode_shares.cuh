@@ -187,23 +187,28 @@ __device__ void decode_write_part(const DecodeParams<Rows>& params,
     }
   }
   __syncthreads();
-  float* part = params.parts + slot * params.group * kRow;
-  for (int index = static_cast<int>(threadIdx.x); index < params.group * kRow;
-       index += kDecodeThreads) {
-    const int g = index / kRow;
-    const int i = index % kRow;
-    float max = -INFINITY;
+  const int count = params.group * kRow;
+  float* part = params.parts + slot * count;
+  // A warp's lanes leave the loop together. Since Volta, lanes need not reconverge by themselves:
+  // those that left earlier could go on alone, and ask apart for what the next part begins with.
+  for (int first = warp * kWarpSize; first < count; first += kDecodeThreads) {
+    const int index = first + lane;
+    if (index < count) {
+      const int g = index / kRow;
+      const int i = index % kRow;
+      float max = -INFINITY;
 #pragma unroll
-    for (int w = 0; w < kDecodeWarps; ++w) {
-      max = fmaxf(max, shared[(w * kGroup + g) * kRow + kHeadDim]);
-    }
-    float sum = 0.0F;
+      for (int w = 0; w < kDecodeWarps; ++w) {
+        max = fmaxf(max, shared[(w * kGroup + g) * kRow + kHeadDim]);
+      }
+      float sum = 0.0F;
 #pragma unroll
-    for (int w = 0; w < kDecodeWarps; ++w) {
-      const float* row = shared + (w * kGroup + g) * kRow;
-      sum += decode_share_of(row[kHeadDim], max) * row[i];
+      for (int w = 0; w < kDecodeWarps; ++w) {
+        const float* row = shared + (w * kGroup + g) * kRow;
+        sum += decode_share_of(row[kHeadDim], max) * row[i];
+      }
+      part[index] = i == kHeadDim ? max : sum;
     }
-    part[index] = i == kHeadDim ? max : sum;
   }
 }
 

@@ -52,16 +52,6 @@ Counted count_bytes(const cuda_::DeviceCase& item, int architecture) {
   return counted;
 }
 
-/// Lanes that jump back out of a loop run ahead of those still in it: the executor takes the lowest
-/// instruction first. Until they meet again, both ask for what the warp would ask for together if
-/// it met at the jump's target. Where least frequent use merges its orders, lanes without a row of
-/// the rest do so; there uses are loaded as well before it is known that nothing is to be searched.
-bool runs_ahead(const cuda_::DeviceCase& item, int architecture) {
-  return architecture == 100 && (item.name == "ragged_decode/dtype:f16/d:64/group:3/n:225" ||
-                                 (operation_of(item) == "serve_hot_buffers" &&
-                                  item.name.find("/lfu:1") != std::string::npos));
-}
-
 TEST(WorkBytes, EveryOperationHasItsTraffic) {
   std::set<std::string> operations;
   for (const cuda_::DeviceCase& item : counted_cases()) {
@@ -90,11 +80,7 @@ TEST_P(WorkBytesOf, AreWhatTheKernelsLoadAndStore) {
     const Traffic expected = known->traffic(operation->arguments(), work);
     EXPECT_GE(expected.loaded, work.bytes_read);
     const Counted counted = count_bytes(item, GetParam());
-    if (runs_ahead(item, GetParam())) {
-      EXPECT_GE(counted.loaded, expected.loaded);
-    } else {
-      EXPECT_EQ(counted.loaded, expected.loaded);
-    }
+    EXPECT_EQ(counted.loaded, expected.loaded);
     EXPECT_EQ(counted.stored, expected.stored);
   }
 }
