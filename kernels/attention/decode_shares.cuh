@@ -31,6 +31,8 @@ namespace kvsieve::kernels::KVSIEVE_BACKEND_NS {
 
 inline constexpr int kDecodeThreads = 128;
 inline constexpr int kDecodeWarps = kDecodeThreads / kWarpSize;
+/// Of a block of the merge, for the longest row.
+inline constexpr int kMostMergeThreads = static_cast<int>(kDeviceHeadDims.back());
 /// Tokens that a team asks for at once.
 template <int kGroup>
 inline constexpr int kDecodeBatch = kGroup <= 4 ? 4 : 2;
@@ -355,11 +357,17 @@ __global__ void __launch_bounds__(kDecodeThreads, 2)
   }
 }
 
-/// Merges the parts of a segment for one query head a block.
+/// Merges the parts of a segment for one query head a block, as many at a time as it has threads;
+/// a thread a number.
 template <class Rows>
-__global__ void __launch_bounds__(kDecodeThreads) decode_merge_kernel(DecodeParams<Rows> params) {
+__global__ void __launch_bounds__(kMostMergeThreads)
+    decode_merge_kernel(DecodeParams<Rows> params) {
+  __shared__ float maxima[kMostMergeThreads];
+  __shared__ float weights[kMostMergeThreads];
+  __shared__ float sums[kMostMergeThreads];
+  const int thread = static_cast<int>(threadIdx.x);
+  const int threads = static_cast<int>(blockDim.x);
   const std::int64_t d = params.rows.head_dim();
-  const std::int64_t row_size = d + 2;
   const std::int64_t s = static_cast<std::int64_t>(blockIdx.x) / params.group;
   const std::int64_t g = static_cast<std::int64_t>(blockIdx.x) % params.group;
   const std::int64_t share_tokens =
@@ -369,26 +377,46 @@ __global__ void __launch_bounds__(kDecodeThreads) decode_merge_kernel(DecodePara
   const std::int64_t first = begin / share_tokens + s;
   const std::int64_t last = begin < end ? (end - 1) / share_tokens + s : first - 1;
   const auto part = [&](std::int64_t slot) {
-    return params.parts + (slot * params.group + g) * row_size;
+    return params.parts + (slot * params.group + g) * (d + 2);
   };
+  // Threads behind the row stand for its last number.
+  const std::int64_t number = min(static_cast<std::int64_t>(thread), d - 1);
   float max = -INFINITY;
-  for (std::int64_t slot = first; slot <= last; ++slot) {
-    max = fmaxf(max, part(slot)[d]);
-  }
   float sum = 0.0F;
-  for (std::int64_t slot = first; slot <= last; ++slot) {
-    sum += decode_share_of(part(slot)[d], max) * part(slot)[d + 1];
-  }
-  const float factor = first <= last ? 1.0F / sum : 0.0F;
-  for (std::int64_t i = threadIdx.x; i < d; i += kDecodeThreads) {
-    float total = 0.0F;
-    for (std::int64_t slot = first; slot <= last; ++slot) {
-      total += decode_share_of(part(slot)[d], max) * part(slot)[i];
+  float total = 0.0F;
+  for (std::int64_t slot = first; slot <= last; slot += threads) {
+    const int count = static_cast<int>(min(last + 1 - slot, static_cast<std::int64_t>(threads)));
+    float my_max = -INFINITY;
+    float my_sum = 0.0F;
+    if (thread < count) {
+      my_max = part(slot + thread)[d];
+      my_sum = part(slot + thread)[d + 1];
     }
-    params.out[static_cast<std::int64_t>(blockIdx.x) * d + i] = total * factor;
+    maxima[thread] = my_max;
+    __syncthreads();
+    const float max_before = max;
+    for (int p = 0; p < count; ++p) {
+      max = fmaxf(max, maxima[p]);
+    }
+    weights[thread] = decode_share_of(my_max, max);
+    sums[thread] = my_sum;
+    __syncthreads();
+    const float change = decode_share_of(max_before, max);
+    sum *= change;
+    total *= change;
+    // Eight parts' numbers are requested before the first is used.
+#pragma unroll 8
+    for (int p = 0; p < count; ++p) {
+      sum += weights[p] * sums[p];
+      total += weights[p] * part(slot + p)[number];
+    }
   }
-  if (threadIdx.x == 0 && params.log_sums != nullptr) {
-    params.log_sums[blockIdx.x] = first <= last ? max * kLn2 + logf(sum) : -INFINITY;
+  if (thread < d) {
+    const float factor = first <= last ? 1.0F / sum : 0.0F;
+    params.out[static_cast<std::int64_t>(blockIdx.x) * d + thread] = total * factor;
+  }
+  if (thread == 0 && params.log_sums != nullptr) {
+    params.log_sums[blockIdx.x] = first <= last ? fmaf(max, kLn2, logf(sum)) : -INFINITY;
   }
 }
 
@@ -415,8 +443,9 @@ void launch_decode_starts(const DecodeParams<Rows>& params, Stream& stream) {
 }
 template <class Rows>
 void launch_decode_merge(const DecodeParams<Rows>& params, Stream& stream) {
-  launch<decode_merge_kernel<Rows>>(decode_merge_config(params.rows.segments(), params.group),
-                                    stream, params);
+  launch<decode_merge_kernel<Rows>>(
+      decode_merge_config(params.rows.segments(), params.group, params.rows.head_dim()), stream,
+      params);
 }
 
 /// Enqueues the three kernels. Takes `starts` and `parts` from the workspace

@@ -28,8 +28,9 @@ LaunchConfig decode_shares_config(std::int64_t shares, std::int64_t head_dim, st
       .grid = {static_cast<unsigned>(shares)}, .block = {kDecodeThreads}, .shared_bytes = bytes};
 }
 
-LaunchConfig decode_merge_config(std::int64_t segments, std::int64_t group) {
-  return {.grid = {static_cast<unsigned>(segments * group)}, .block = {kDecodeThreads}};
+LaunchConfig decode_merge_config(std::int64_t segments, std::int64_t group, std::int64_t head_dim) {
+  return {.grid = {static_cast<unsigned>(segments * group)},
+          .block = {blocks_for(head_dim, kWarpSize) * kWarpSize}};
 }
 
 std::size_t decode_starts_bytes(std::int64_t segments) {

@@ -19,8 +19,9 @@ inline constexpr std::int64_t kDefaultDecodeShares = 4 * 132;
 /// A block a share. @param head_dim d @param group G
 [[nodiscard]] LaunchConfig decode_shares_config(std::int64_t shares, std::int64_t head_dim,
                                                 std::int64_t group);
-/// A block a query head.
-[[nodiscard]] LaunchConfig decode_merge_config(std::int64_t segments, std::int64_t group);
+/// A block a query head, a thread a number of its row.
+[[nodiscard]] LaunchConfig decode_merge_config(std::int64_t segments, std::int64_t group,
+                                               std::int64_t head_dim);
 
 /// Bytes where segments start, and with the partial results of all parts.
 [[nodiscard]] std::size_t decode_starts_bytes(std::int64_t segments);

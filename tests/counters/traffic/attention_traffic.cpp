@@ -103,22 +103,17 @@ Traffic decode_traffic(const DecodeShape& shape, const DecodeSteps& steps,
   for (const std::int32_t length : shape.lengths) {
     tokens += length;
   }
-  const kernels::LaunchConfig merge = device::decode_merge_config(shape.segments(), shape.group);
+  const kernels::LaunchConfig merge =
+      device::decode_merge_config(shape.segments(), shape.group, shape.head_dim);
   const std::int64_t query_bytes = shape.group * shape.head_dim * shape.query_bytes;
   const std::int64_t queries_again = (steps.parts * shape.warps() - shape.segments()) * query_bytes;
   const std::int64_t rows_again = 2 * (steps.rows_asked_for - tokens) * shape.row_bytes();
+  const std::int64_t parts_once = steps.parts * shape.part_bytes();
   // A warp of the merge reads where its segment starts and ends, and the number of all tokens.
   const std::int64_t merged_starts = warps_of(merge) * 3 * kStartBytes;
-  // Of a part: its maximum for the maximum of all, maximum and sum for the sum, and the maximum
-  // with every 32 numbers.
-  const std::int64_t number_warps = (shape.head_dim + kWarpLanes - 1) / kWarpLanes;
-  const std::int64_t merged_parts = steps.parts * shape.group *
-                                    (3 * warps_of_block(merge) + number_warps + shape.head_dim) *
-                                    kNumberBytes;
-  return {
-      work.bytes_read + queries_again + rows_again + steps.start_lookups * kStartBytes +
-          merged_starts + merged_parts,
-      work.bytes_written + (shape.segments() + 1) * kStartBytes + steps.parts * shape.part_bytes()};
+  return {work.bytes_read + queries_again + rows_again + steps.start_lookups * kStartBytes +
+              merged_starts + parts_once,
+          work.bytes_written + (shape.segments() + 1) * kStartBytes + parts_once};
 }
 
 Traffic ragged_decode(const kernels::RaggedDecodeArgs& args, const kernels::Work& work) {

@@ -147,7 +147,8 @@ TEST(RaggedDecodeDevice, LaunchesABlockAShareWithRoomForEveryWarp) {
   EXPECT_EQ(config.grid, (Dim3{528, 1, 1}));
   EXPECT_EQ(config.block, (Dim3{128, 1, 1}));
   EXPECT_EQ(config.shared_bytes, 4U * 8U * 258U * 4U);
-  EXPECT_EQ(decode_merge_config(16, 4).grid, (Dim3{64, 1, 1}));
+  EXPECT_EQ(decode_merge_config(16, 4, 80).grid, (Dim3{64, 1, 1}));
+  EXPECT_EQ(decode_merge_config(16, 4, 80).block, (Dim3{96, 1, 1}));
 }
 
 /// Small enough for a race detector that runs each block's threads one by one.
