@@ -18,8 +18,8 @@
 // over token numbers, expands those codes alone, and of each no more than could be taken.
 // mark_codes spreads the codes over blocks, each lane with one; a warp expands a lane's bucket
 // together.
-// Bytes a query head: 8 a code for each of 4 passes (from the caches but for the first), 4 a
-// selected token read, 4 for its bit.
+// Bytes a query head: 12 a code for each of 3 passes (from the caches but for the first; 8 without
+// tokens), 4 a code and 8 a taken one to mark, 4 a selected token read, 4 for its bit.
 // Limits: ranges of at most kSelectMaxTokens tokens, C up to 65536.
 
 #include "a2ats/code_buckets_device.h"

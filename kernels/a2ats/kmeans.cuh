@@ -10,8 +10,8 @@
 // puts its points there in order. A cluster's members are then added one after another. Integer
 // atomics count; no floating-point number is ever added in an order that the schedule decides.
 //
-// Bytes an iteration: nearest_codeword.cuh's; 8 d + 24 a point for distances; 4 d a point and 12 d
-// a centroid for the means; 12 a cluster and chunk for the sort.
+// Bytes an iteration: nearest_codeword.cuh's; 8 d + 24 a point for distances, twice that of a warp
+// in which one may move; 4 d a point and 12 d a centroid for means; 12 a cluster and chunk to sort.
 // Limits: N and d C below 2^31.
 
 #include <climits>
@@ -208,10 +208,13 @@ __global__ void __launch_bounds__(kAssignThreads)
       __shfl_sync(kFullMask, speaks && labelled ? state.labels[i] : candidate, 0, kPointLanes);
   int label = candidate;
   double best = point_distance<double>(point, state.centroid(candidate), d);
-  const double stay = point_distance<double>(point, state.centroid(before), d);
-  if (stay <= best) {
-    label = before;
-    best = stay;
+  // Most points stay where they are nearest. The lanes of a warp compute a distance together.
+  if (__any_sync(kFullMask, before != candidate ? 1 : 0) != 0) {
+    const double stay = point_distance<double>(point, state.centroid(before), d);
+    if (stay <= best) {
+      label = before;
+      best = stay;
+    }
   }
   if (speaks) {
     state.labels[i] = label;

@@ -106,21 +106,48 @@ struct KMeansShape {
   [[nodiscard]] std::int64_t index_bytes() const { return points.rows * kIndexBytes; }
 };
 
-/// Labels that warps of `warp_points` points have among them, summed over warps.
-std::int64_t distinct_labels(const std::vector<std::int64_t>& labels, std::int64_t warp_points) {
+/// Labels that the lanes of warps have among them, a point a lane.
+std::int64_t labels_of_warps(const std::vector<std::int64_t>& labels) {
   const auto count = static_cast<std::int64_t>(labels.size());
   std::int64_t sum = 0;
-  for (std::int64_t first = 0; first < count; first += warp_points) {
-    sum +=
-        distinct({labels.begin() + first, labels.begin() + std::min(first + warp_points, count)});
+  for (std::int64_t first = 0; first < count; first += kWarpLanes) {
+    sum += distinct({labels.begin() + first, labels.begin() + std::min(first + kWarpLanes, count)});
   }
   return sum;
 }
 
+/// Rows of points and of centroids that warps ask for to compute the distances of labels: each
+/// warp has some places in turn, of which those without a point repeat the last one's, with its
+/// nearest centroid.
+/// @param before labels
+std::int64_t distance_rows(const std::vector<std::int64_t>& labels,
+                           const std::vector<std::int64_t>& before, std::int64_t places) {
+  const std::int64_t warp_points = kWarpLanes / kDistanceLanes;
+  const auto count = static_cast<std::int64_t>(labels.size());
+  std::int64_t rows = 0;
+  for (std::int64_t first = 0; first < places; first += warp_points) {
+    std::vector<std::int64_t> points;
+    std::vector<std::int64_t> nearest;
+    std::vector<std::int64_t> older;
+    for (std::int64_t place = first; place < first + warp_points; ++place) {
+      const auto point = static_cast<std::size_t>(std::min(place, count - 1));
+      points.push_back(static_cast<std::int64_t>(point));
+      nearest.push_back(labels[point]);
+      older.push_back(place < count ? before[point] : labels[point]);
+    }
+    // Where one of a warp's points may move, those to the centroids of before as well.
+    if (older != nearest) {
+      rows += distinct(points) + distinct(older);
+    }
+    rows += distinct(std::move(points)) + distinct(std::move(nearest));
+  }
+  return rows;
+}
+
 /// Beyond points, centroids and labels once: an assignment, and the sums of distances and moves.
 /// @param before labels; empty at first
-Traffic assignment(const KMeansShape& shape, std::vector<std::int64_t> labels,
-                   std::vector<std::int64_t> before) {
+Traffic assignment(const KMeansShape& shape, const std::vector<std::int64_t>& labels,
+                   const std::vector<std::int64_t>& before) {
   const std::int64_t n = shape.points.rows;
   const std::int64_t d = shape.points.head_dim;
   const std::int64_t padded = device::padded_codewords(shape.clusters);
@@ -134,23 +161,16 @@ Traffic assignment(const KMeansShape& shape, std::vector<std::int64_t> labels,
   stored += shape.index_bytes();
   // How many points are in doubt: none.
   loaded += warps_of(device::search_doubtful_config(shape.points)) * kIndexBytes;
-  // A warp has some points, which it compares with the nearest centroids and with those of before;
-  // points that are not there repeat the last, and its nearest centroid.
-  const std::int64_t warp_points = kWarpLanes / kDistanceLanes;
-  const std::int64_t places = warps_of(device::assign_points_config(shape.points)) * warp_points;
-  const std::int64_t points_asked_for =
+  // Each place's candidate, a warp at a time, and the distances to it and to the label before.
+  const std::int64_t places =
+      warps_of(device::assign_points_config(shape.points)) * kWarpLanes / kDistanceLanes;
+  const std::int64_t candidates =
       vectors_asked_for({.rows = places, .row_vectors = kDistanceLanes, .existing = n}) /
       kDistanceLanes;
   const bool is_first = before.empty();
-  if (is_first) {
-    before = labels;
-  }
-  before.resize(static_cast<std::size_t>(places), labels.back());
-  labels.resize(static_cast<std::size_t>(places), labels.back());
-  const std::int64_t rows = 2 * points_asked_for + distinct_labels(labels, warp_points) +
-                            distinct_labels(before, warp_points);
-  loaded += points_asked_for * kIndexBytes + rows * shape.point_bytes() +
-            (is_first ? 0 : shape.index_bytes());
+  const std::int64_t rows = distance_rows(labels, is_first ? labels : before, places);
+  loaded +=
+      candidates * kIndexBytes + rows * shape.point_bytes() + (is_first ? 0 : shape.index_bytes());
   stored += shape.index_bytes() + n * kDoubleBytes;
   // Distances and moves are added up.
   loaded += (n + shape.clusters) * kDoubleBytes;
@@ -165,7 +185,7 @@ Traffic update(const KMeansShape& shape, const std::vector<std::int64_t>& labels
                const std::vector<Rows>& members) {
   const std::int64_t n = shape.points.rows;
   const std::int64_t cluster_bytes = shape.clusters * kIndexBytes;
-  const std::int64_t warp_labels = distinct_labels(labels, kWarpLanes);
+  const std::int64_t warp_labels = labels_of_warps(labels);
   // The worst points: labels, their clusters' counts, and the distances of those that may leave.
   std::int64_t loaded = shape.index_bytes() + warp_labels * kIndexBytes;
   for (const Rows& of_cluster : members) {
