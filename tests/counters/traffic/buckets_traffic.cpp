@@ -15,7 +15,6 @@ namespace {
 constexpr std::int64_t kNumberBytes = sizeof(float);
 constexpr std::int64_t kCountBytes = sizeof(std::int32_t);
 constexpr std::int64_t kCodeBytes = sizeof(std::uint16_t);
-constexpr std::int64_t kWordBytes = sizeof(std::uint32_t);
 constexpr std::int64_t kTokenBytes = sizeof(std::int32_t);
 /// Where a bucket begins and where it ends.
 constexpr std::int64_t kBoundsBytes = 2 * kCountBytes;
@@ -183,10 +182,8 @@ Traffic bucket_retrieval(const device::BucketRetrievalArgs& args, const kernels:
                 mark_reads(args, segment, scores, boundary);
     }
   }
-  // Bits are set by atomics, which are not counted.
-  const std::int64_t mask_bytes =
-      args.segments * kernels::mask_words(args.range.size()) * kWordBytes;
-  return {loaded, work.bytes_written - mask_bytes + args.segments * args.group * kThresholdBytes};
+  return {loaded, work.bytes_written - mask_bytes(args.segments, args.range) +
+                      args.segments * args.group * kThresholdBytes};
 }
 
 constexpr OperationTraffic kTraffic[] = {

@@ -64,10 +64,7 @@ Traffic lookup_scores(const device::LookupScoresArgs& args, const kernels::Work&
 
 /// Of rows of one chunk.
 Traffic topk_retrieval(const device::TopKRetrievalArgs& args, const kernels::Work& work) {
-  // Bits are set by atomics, which are not counted.
-  const std::int64_t mask_bytes =
-      args.segments * kernels::mask_words(args.range.size()) * kWordBytes;
-  return {work.bytes_read, work.bytes_written - mask_bytes};
+  return {work.bytes_read, work.bytes_written - mask_bytes(args.segments, args.range)};
 }
 
 Traffic list_tokens(const device::ListTokensArgs& args, const kernels::Work& work) {

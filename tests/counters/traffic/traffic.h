@@ -15,6 +15,7 @@
 
 #include "exec/device/runtime.h"
 #include "kvsieve/bench/device_case.h"
+#include "kvsieve/kernels/topk_retrieval.h"
 #include "kvsieve/kernels/work.h"
 #include "kvsieve/traces/dtype.h"
 
@@ -53,6 +54,12 @@ Traffic traffic_of(const std::any& arguments, const kernels::Work& work) {
 
 [[nodiscard]] inline std::int64_t element_bytes(traces::DType dtype) {
   return static_cast<std::int64_t>(traces::size_of(dtype));
+}
+
+/// Of a retrieval's masks: their bits are set by atomics, which are not counted.
+[[nodiscard]] inline std::int64_t mask_bytes(std::int64_t segments, kernels::TokenRange range) {
+  return segments * kernels::mask_words(range.size()) *
+         static_cast<std::int64_t>(sizeof(std::uint32_t));
 }
 
 /// `count` elements from the device.
